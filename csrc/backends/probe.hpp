@@ -1,0 +1,35 @@
+// What this machine can run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace genmem::backends {
+
+enum class Isa { serial, avx2, avx512 };
+
+const char* name(Isa isa);
+
+// Those in this build, from the plainest to the widest, whether this machine runs them or not.
+std::vector<Isa> built();
+
+// Whether the processor and the operating system run it; else `why` says what is missing.
+bool usable(Isa isa, std::string* why = nullptr);
+
+// "auto": the widest usable one; a name: that one. Throws std::invalid_argument for a name that
+// is none, BackendUnavailable for one that cannot run here: never another one in its place.
+Isa choose(const std::string& backend);
+
+class BackendUnavailable : public std::exception {
+ public:
+  explicit BackendUnavailable(std::string message) : message_(std::move(message)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
+};
+
+// CPUs this process may use: affinity and cgroup quota, or OMP_NUM_THREADS when it is set.
+int default_threads();
+
+}  // namespace genmem::backends

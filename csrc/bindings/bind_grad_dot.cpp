@@ -1,0 +1,86 @@
+#include <tuple>
+#include <vector>
+
+#include "bindings/plan.hpp"
+#include "interop/views.hpp"
+
+namespace genmem::bindings {
+
+namespace {
+
+// inputs (tokens, d), gradients (tokens, p), offsets (samples + 1,), bias
+using Layer = std::tuple<py::array, py::array, py::array, bool>;
+using Layers = std::vector<Layer>;
+
+TokenLayer view(const Layer& layer, std::int64_t samples) {
+  const auto& [inputs, gradients, offsets, bias] = layer;
+  const Matrix a = interop::matrix(inputs, "grad_dot", "inputs");
+  const Matrix g = interop::matrix(gradients, "grad_dot", "gradients");
+  const std::int64_t* bounds = interop::indices(offsets, samples + 1, "grad_dot", "offsets");
+  if (a.rows != g.rows || bounds[0] != 0 || bounds[samples] != a.rows) {
+    throw py::value_error("grad_dot: inputs, gradients and offsets count " +
+                          std::to_string(a.rows) + ", " + std::to_string(g.rows) + " and " +
+                          std::to_string(bounds[samples]) + " tokens; they must agree");
+  }
+  for (std::int64_t i = 0; i < samples; ++i) {
+    if (bounds[i + 1] < bounds[i]) throw py::value_error("grad_dot: offsets must not fall");
+  }
+  return {a, g, bounds};
+}
+
+std::vector<backends::LayerPair> pairs(const Layers& queries, const Layers& points,
+                                       std::int64_t x_samples, std::int64_t y_samples) {
+  if (queries.size() != points.size()) {
+    throw py::value_error("grad_dot: queries have " + std::to_string(queries.size()) +
+                          " layers and points " + std::to_string(points.size()));
+  }
+  std::vector<backends::LayerPair> out;
+  for (std::size_t l = 0; l < queries.size(); ++l) {
+    const TokenLayer x = view(queries[l], x_samples), y = view(points[l], y_samples);
+    const bool bias = std::get<3>(queries[l]);
+    if (x.inputs.cols != y.inputs.cols || x.gradients.cols != y.gradients.cols ||
+        bias != std::get<3>(points[l])) {
+      throw py::value_error("grad_dot: layer " + std::to_string(l) +
+                            " differs between queries and points in width or bias");
+    }
+    out.push_back({x, y, bias});
+  }
+  return out;
+}
+
+std::int64_t samples_of(const Layers& layers) {
+  return layers.empty() ? 0 : std::get<2>(layers.front()).size() - 1;
+}
+
+py::array_t<double> grad_dot(const Layers& queries, const Layers& points, bool symmetric,
+                             const std::string& backend, int threads) {
+  const std::int64_t m = samples_of(queries), n = samples_of(points);
+  const auto layers = pairs(queries, points, m, n);
+  py::array_t<double> out({m, n});
+  double* to = out.mutable_data();
+  const backends::Plan how = plan(backend, threads);
+  run([&] { return backends::grad_dot(how, layers, m, n, symmetric, to); });
+  return out;
+}
+
+py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& points,
+                                      const std::string& backend, int threads) {
+  const std::int64_t n = samples_of(queries);
+  const auto layers = pairs(queries, points, n, n);
+  py::array_t<double> out(n);
+  double* to = out.mutable_data();
+  const backends::Plan how = plan(backend, threads);
+  run([&] { return backends::grad_dot_diagonal(how, layers, n, to); });
+  return out;
+}
+
+}  // namespace
+
+void bind_grad_dot(py::module_& m) {
+  m.def("grad_dot", &grad_dot, py::arg("queries"), py::arg("points"), py::arg("symmetric"),
+        py::arg("backend"), py::arg("threads"));
+  m.def("grad_dot_diagonal", &grad_dot_diagonal, py::arg("queries"), py::arg("points"),
+        py::arg("backend"), py::arg("threads"));
+}
+
+}  // namespace genmem::bindings

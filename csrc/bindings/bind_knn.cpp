@@ -1,0 +1,47 @@
+#include <optional>
+
+#include "bindings/plan.hpp"
+#include "interop/views.hpp"
+
+namespace genmem::bindings {
+
+namespace {
+
+py::tuple knn(const py::array& queries, const py::array& points, std::int64_t k,
+              const std::optional<py::array>& exclude, const std::string& backend, int threads) {
+  const Matrix q = interop::matrix(queries, "knn", "queries");
+  const Matrix x = interop::matrix(points, "knn", "points");
+  interop::same_width(q, x, "knn");
+  const std::int64_t* skip =
+      exclude ? interop::indices(*exclude, q.rows, "knn", "exclude") : nullptr;
+  py::array_t<double> sq({q.rows, k});
+  py::array_t<std::int64_t> index({q.rows, k});
+  double* sq_out = sq.mutable_data();
+  std::int64_t* index_out = index.mutable_data();
+  const backends::Plan how = plan(backend, threads);
+  run([&] { return backends::knn(how, q, x, skip, k, sq_out, index_out); });
+  return py::make_tuple(sq, index);
+}
+
+py::array_t<double> sq_distances(const py::array& queries, const py::array& points,
+                                 const std::string& backend, int threads) {
+  const Matrix q = interop::matrix(queries, "sq_distances", "queries");
+  const Matrix x = interop::matrix(points, "sq_distances", "points");
+  interop::same_width(q, x, "sq_distances");
+  py::array_t<double> sq({q.rows, x.rows});
+  double* out = sq.mutable_data();
+  const backends::Plan how = plan(backend, threads);
+  run([&] { return backends::sq_distances(how, q, x, out); });
+  return sq;
+}
+
+}  // namespace
+
+void bind_knn(py::module_& m) {
+  m.def("knn", &knn, py::arg("queries"), py::arg("points"), py::arg("k"), py::arg("exclude"),
+        py::arg("backend"), py::arg("threads"));
+  m.def("sq_distances", &sq_distances, py::arg("queries"), py::arg("points"), py::arg("backend"),
+        py::arg("threads"));
+}
+
+}  // namespace genmem::bindings

@@ -1,0 +1,100 @@
+#include "interop/views.hpp"
+
+#include <cmath>
+
+namespace genmem::interop {
+
+namespace {
+
+std::string shape_of(const py::array& array) {
+  return py::str(py::tuple(array.attr("shape"))).cast<std::string>();
+}
+
+[[noreturn]] void refuse(const char* operation, const char* argument, const std::string& what) {
+  throw py::value_error(std::string(operation) + ": " + argument + " " + what);
+}
+
+template <class T>
+const T* vector(const py::array& array, std::int64_t size, const char* operation,
+                const char* argument) {
+  if (!py::isinstance<py::array_t<T, py::array::c_style>>(array)) {
+    refuse(operation, argument,
+           "has type " + py::str(array.dtype()).cast<std::string>() + "; a contiguous vector of " +
+               py::str(py::dtype::of<T>()).cast<std::string>() + " is wanted");
+  }
+  if (array.ndim() != 1 || array.shape(0) != size) {
+    refuse(operation, argument,
+           "has shape " + shape_of(array) + "; (" + std::to_string(size) + ",) is wanted");
+  }
+  return static_cast<const T*>(array.data());
+}
+
+template <class T>
+std::int64_t first_nonfinite(const Matrix& m) {
+  for (std::int64_t i = 0; i < m.rows; ++i) {
+    const T* row = static_cast<const T*>(m.data) + i * m.row_stride;
+    // x - x is 0 for a number and NaN for a NaN or an infinity, and the sum keeps a NaN.
+    T sum = 0;
+    for (std::int64_t c = 0; c < m.cols; ++c) sum += row[c * m.col_stride] - row[c * m.col_stride];
+    if (!(sum == T(0))) return i;
+  }
+  return -1;
+}
+
+}  // namespace
+
+Matrix matrix(const py::array& array, const char* operation, const char* argument) {
+  if (array.ndim() != 2) {
+    refuse(operation, argument, "has shape " + shape_of(array) + "; two axes (rows, d) are wanted");
+  }
+  Dtype dtype{};
+  if (py::isinstance<py::array_t<float>>(array)) {
+    dtype = Dtype::float32;
+  } else if (py::isinstance<py::array_t<double>>(array)) {
+    dtype = Dtype::float64;
+  } else if (py::isinstance<py::array_t<std::uint8_t>>(array)) {
+    dtype = Dtype::uint8;
+  } else {
+    refuse(operation, argument,
+           "has type " + py::str(array.dtype()).cast<std::string>() +
+               "; float32, float64 or uint8 is wanted");
+  }
+  const auto item = array.itemsize();
+  if (array.strides(0) % item != 0 || array.strides(1) % item != 0) {
+    refuse(operation, argument, "has strides that are no multiple of its item size");
+  }
+  return {array.data(),
+          array.shape(0),
+          array.shape(1),
+          array.strides(0) / item,
+          array.strides(1) / item,
+          dtype};
+}
+
+const std::int64_t* indices(const py::array& array, std::int64_t size, const char* operation,
+                            const char* argument) {
+  return vector<std::int64_t>(array, size, operation, argument);
+}
+
+const double* values(const py::array& array, std::int64_t size, const char* operation,
+                     const char* argument) {
+  return vector<double>(array, size, operation, argument);
+}
+
+void same_width(const Matrix& a, const Matrix& b, const char* operation) {
+  if (a.cols == b.cols) return;
+  refuse(operation, "queries and points",
+         "have " + std::to_string(a.cols) + " and " + std::to_string(b.cols) +
+             " features; the last axis (d) must agree");
+}
+
+std::int64_t first_nonfinite_row(const Matrix& m) {
+  switch (m.dtype) {
+    case Dtype::float32: return first_nonfinite<float>(m);
+    case Dtype::float64: return first_nonfinite<double>(m);
+    case Dtype::uint8: return -1;
+  }
+  return -1;
+}
+
+}  // namespace genmem::interop

@@ -1,0 +1,29 @@
+// NumPy arrays as the kernels see them, and checks whose message names the argument and the value.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "kernels/matrix.hpp"
+
+namespace genmem::interop {
+
+namespace py = pybind11;
+
+// A two-dimensional float32, float64 or uint8 array of any strides, not copied.
+Matrix matrix(const py::array& array, const char* operation, const char* argument);
+
+// A contiguous int64 / float64 vector of `size` entries.
+const std::int64_t* indices(const py::array& array, std::int64_t size, const char* operation,
+                            const char* argument);
+const double* values(const py::array& array, std::int64_t size, const char* operation,
+                     const char* argument);
+
+void same_width(const Matrix& a, const Matrix& b, const char* operation);
+
+// The first row with a NaN or an infinity, or -1.
+std::int64_t first_nonfinite_row(const Matrix& m);
+
+}  // namespace genmem::interop

@@ -1,0 +1,37 @@
+// grad_dot: inner products of per-sample gradients from layer factors, without the gradients.
+//
+//   G_i = sum_{t in i} g_t (a_t, 1)^T
+//   K_ij = sum_layers <G_i, G_j> = sum_layers sum_{t in i, s in j} (a_t . a_s + bias) (g_t . g_s)
+//
+// One call adds one layer to the answers of samples x_begin.. against samples y_begin..; the tokens
+// of sample i are rows offsets[i] .. offsets[i + 1] of inputs (a, d numbers) and gradients (g, p
+// numbers). A materialised gradient is the case of one token with p = 1 and g = 1.
+//
+// Precision   float64 throughout: |error| <= about (d + p) u |G_i| |G_j| per layer.
+// Cost        2 T_i T_j (d + p) flops per pair and layer.
+#pragma once
+
+#include "kernels/pairs/pairs.hpp"
+
+namespace genmem {
+
+struct TokenLayer {
+  Matrix inputs;           // (tokens, d)
+  Matrix gradients;        // (tokens, p)
+  const int64_t* offsets;  // (samples + 1,)
+};
+
+struct GradDotBlock {
+  TokenLayer x;
+  TokenLayer y;
+  double bias;  // 1 when the layer has a bias fed by the same output gradients, else 0
+  int64_t x_begin, x_end;
+  int64_t y_begin, y_end;
+  double* out;  // element (x_begin, y_begin)
+  int64_t out_stride;
+  double* scratch;  // kPairScratch + 2 kPairBlock doubles
+};
+
+using GradDotKernel = void (*)(const GradDotBlock&);
+
+}  // namespace genmem

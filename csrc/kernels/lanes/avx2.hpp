@@ -1,0 +1,53 @@
+// Four doubles: AVX2 with FMA.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "kernels/lanes/exp.hpp"
+
+namespace genmem::GENMEM_ISA {
+
+struct F64 {
+  using Reg = __m256d;
+  static constexpr int kWidth = 4;
+  // 4 rows x 2 registers of sums leave 8 of the 16 registers for the operands.
+  static constexpr int kTileRegs = 2;
+
+  static Reg zero() { return _mm256_setzero_pd(); }
+  static Reg broadcast(double x) { return _mm256_set1_pd(x); }
+  static Reg load(const double* p) { return _mm256_loadu_pd(p); }
+  static void store(double* p, Reg x) { _mm256_storeu_pd(p, x); }
+  static Reg add(Reg a, Reg b) { return _mm256_add_pd(a, b); }
+  static Reg sub(Reg a, Reg b) { return _mm256_sub_pd(a, b); }
+  static Reg mul(Reg a, Reg b) { return _mm256_mul_pd(a, b); }
+  static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_pd(a, b, c); }
+  static Reg max(Reg a, Reg b) { return _mm256_max_pd(a, b); }
+  static bool any_less_equal(Reg a, Reg b) {
+    return _mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)) != 0;
+  }
+  static double sum(Reg x) {
+    const __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
+  }
+  static double highest(Reg x) {
+    const __m128d half = _mm_max_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(half, _mm_unpackhi_pd(half, half)));
+  }
+  static Reg round(Reg x) {
+    return _mm256_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  // n + 1.5 2^52 holds the integer n in its low bits; 52 places up they are the exponent.
+  static Reg scale_by_power_of_two(Reg x, Reg n) {
+    const Reg shifted = _mm256_add_pd(_mm256_max_pd(n, _mm256_set1_pd(-1022.0)),
+                                      _mm256_set1_pd(6755399441055744.0));
+    const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(shifted), 52);
+    return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), exponent));
+  }
+  static Reg zero_where_below(Reg value, Reg x, double limit) {
+    return _mm256_and_pd(value, _mm256_cmp_pd(x, _mm256_set1_pd(limit), _CMP_GE_OQ));
+  }
+  static Reg exp(Reg x) { return exp_nonpositive<F64>(x); }
+};
+
+}  // namespace genmem::GENMEM_ISA

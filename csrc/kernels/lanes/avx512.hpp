@@ -1,0 +1,39 @@
+// Eight doubles: AVX-512 F.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "kernels/lanes/exp.hpp"
+
+namespace genmem::GENMEM_ISA {
+
+struct F64 {
+  using Reg = __m512d;
+  static constexpr int kWidth = 8;
+  // 4 rows x 4 registers of sums, 4 loads, and room for the differences, in 32 registers.
+  static constexpr int kTileRegs = 4;
+
+  static Reg zero() { return _mm512_setzero_pd(); }
+  static Reg broadcast(double x) { return _mm512_set1_pd(x); }
+  static Reg load(const double* p) { return _mm512_loadu_pd(p); }
+  static void store(double* p, Reg x) { _mm512_storeu_pd(p, x); }
+  static Reg add(Reg a, Reg b) { return _mm512_add_pd(a, b); }
+  static Reg sub(Reg a, Reg b) { return _mm512_sub_pd(a, b); }
+  static Reg mul(Reg a, Reg b) { return _mm512_mul_pd(a, b); }
+  static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_pd(a, b, c); }
+  static Reg max(Reg a, Reg b) { return _mm512_max_pd(a, b); }
+  static bool any_less_equal(Reg a, Reg b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ) != 0; }
+  static double sum(Reg x) { return _mm512_reduce_add_pd(x); }
+  static double highest(Reg x) { return _mm512_reduce_max_pd(x); }
+  static Reg round(Reg x) {
+    return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static Reg scale_by_power_of_two(Reg x, Reg n) { return _mm512_scalef_pd(x, n); }
+  static Reg zero_where_below(Reg value, Reg x, double limit) {
+    return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(x, _mm512_set1_pd(limit), _CMP_GE_OQ), value);
+  }
+  static Reg exp(Reg x) { return exp_nonpositive<F64>(x); }
+};
+
+}  // namespace genmem::GENMEM_ISA

@@ -1,0 +1,8 @@
+#include "kernels/lanes/avx2.hpp"
+#include "kernels/log_kde/block.hpp"
+
+namespace genmem::GENMEM_ISA {
+
+void log_kde(const LogKdeBlock& block) { log_kde_block<F64>(block); }
+
+}  // namespace genmem::GENMEM_ISA

@@ -1,0 +1,40 @@
+"""Stub of the native module; a test compares it with the signatures that pybind11 writes."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_Array = npt.NDArray[Any]
+_Float64 = npt.NDArray[np.float64]
+_Int64 = npt.NDArray[np.int64]
+_Layer = tuple[_Array, _Array, _Array, bool]
+
+compiler: str
+cuda_built: bool
+
+class BackendUnavailable(RuntimeError): ...
+
+def backend_states() -> dict[str, str]: ...
+def chosen_backend(backend: str) -> str: ...
+def default_threads() -> int: ...
+def first_nonfinite_row(array: _Array) -> int: ...
+def knn(
+    queries: _Array, points: _Array, k: int, exclude: _Array | None, backend: str, threads: int
+) -> tuple[_Float64, _Int64]: ...
+def sq_distances(queries: _Array, points: _Array, backend: str, threads: int) -> _Float64: ...
+def log_kde(
+    queries: _Array,
+    points: _Array,
+    log_weights: _Array | None,
+    scale: float,
+    exclude: _Array | None,
+    backend: str,
+    threads: int,
+) -> tuple[_Float64, _Int64, _Float64]: ...
+def grad_dot(
+    queries: list[_Layer], points: list[_Layer], symmetric: bool, backend: str, threads: int
+) -> _Float64: ...
+def grad_dot_diagonal(
+    queries: list[_Layer], points: list[_Layer], backend: str, threads: int
+) -> _Float64: ...

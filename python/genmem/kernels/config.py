@@ -1,0 +1,48 @@
+"""What was built, and what of it this machine can use."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from genmem import _core
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "safetensors")
+
+
+def config() -> dict[str, Any]:
+    """Versions, compiler, backends (usable, or why not), the one "auto" takes, threads."""
+    from importlib import metadata
+
+    states = _core.backend_states()
+    return {
+        "genmem": metadata.version("genmem"),
+        "compiler": _core.compiler,
+        "machine": platform.machine(),
+        "backends": {name: why or "usable" for name, why in states.items()},
+        "auto": _core.chosen_backend("auto"),
+        "cuda": "built" if _core.cuda_built else "not in this build",
+        "threads": _core.default_threads(),
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def show_config() -> None:
+    """Print `config()`, one line an entry."""
+    for name, value in config().items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for inner, text in value.items():
+                print(f"  {inner:14s}{text}")
+        else:
+            print(f"{name:16s}{value}")
+
+
+def _version(distribution: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"

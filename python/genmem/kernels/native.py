@@ -1,0 +1,93 @@
+"""What the doors share: the choice of backend and threads, and checks of rows and exclusions."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from genmem import _core
+from genmem.arrays import AnyArray, Readable, read_rows
+from genmem.errors import BackendError
+
+Exclude: TypeAlias = str | npt.ArrayLike | None
+
+
+def backend_and_threads(operation: str, backend: str, threads: int | None) -> tuple[str, int]:
+    """The backend that will run and the number of threads.
+
+    Raises ValueError for a name that is no backend or threads < 1, BackendError for a backend that
+    this machine or this build cannot run; an explicit one never falls back.
+    """
+    try:
+        chosen = _core.chosen_backend(backend)
+    except _core.BackendUnavailable as error:
+        raise BackendError(f"{operation}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{operation}: {error}") from None
+    if threads is None:
+        return chosen, _core.default_threads()
+    if threads < 1:
+        raise ValueError(f"{operation}: threads is {threads}; at least 1 is wanted")
+    return chosen, int(threads)
+
+
+def rows_pair(
+    operation: str, queries: Readable, points: Readable, assume_finite: bool
+) -> tuple[AnyArray, AnyArray]:
+    """Queries and points as readable matrices of one width, points not empty, all values finite."""
+    q = read_rows(operation, "queries", queries)
+    x = q if points is queries else read_rows(operation, "points", points)
+    if q.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"{operation}: points has shape {x.shape} but queries has shape {q.shape}; "
+            "the last axis (d) must agree"
+        )
+    if len(x) == 0:
+        raise ValueError(f"{operation}: points is empty; at least 1 row is wanted")
+    if not assume_finite:
+        check_finite(operation, "points", x)
+        if q is not x:
+            check_finite(operation, "queries", q)
+    return q, x
+
+
+def check_finite(operation: str, argument: str, rows: AnyArray) -> None:
+    """Raises ValueError naming the first row with a NaN or an infinity."""
+    row = _core.first_nonfinite_row(rows)
+    if row >= 0:
+        value = rows[row][~np.isfinite(rows[row])][0]
+        raise ValueError(
+            f"{operation}: {argument} row {row} holds {value}; finite values are wanted"
+        )
+
+
+def excluded(
+    operation: str, exclude: Exclude, queries: int, points: int
+) -> npt.NDArray[np.int64] | None:
+    """The index left out of each query, -1 for none; None when nothing is left out."""
+    if exclude is None:
+        return None
+    if isinstance(exclude, str):
+        if exclude != "self":
+            raise ValueError(
+                f"{operation}: exclude is '{exclude}'; None, 'self' or indices are wanted"
+            )
+        if queries != points:
+            raise ValueError(
+                f"{operation}: exclude='self' with {queries} queries and {points} points; "
+                "row i of queries must be row i of points"
+            )
+        return np.arange(queries, dtype=np.int64)
+    given = np.asarray(exclude)
+    if given.shape != (queries,) or given.dtype.kind not in "iu":
+        raise ValueError(
+            f"{operation}: exclude has shape {given.shape} and type {given.dtype}; "
+            f"({queries},) integers are wanted"
+        )
+    if given.size and (given.min() < -1 or given.max() >= points):
+        raise ValueError(
+            f"{operation}: exclude lies in {given.min()}..{given.max()}; -1..{points - 1} is wanted"
+        )
+    return np.ascontiguousarray(given, dtype=np.int64)

@@ -1,0 +1,210 @@
+"""grad_dot against the gradients themselves: ragged tokens, bias, symmetry, top-k, diagonal."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from budget import assert_within
+from genmem import kernels, reference
+from genmem.kernels import Factors, LayerFactors
+from genmem.reference.grad_dot import gradients
+
+
+def factors(
+    rng: np.random.Generator,
+    samples: int,
+    layers: list[tuple[int, int, int, bool]],
+    *,
+    ragged: bool = False,
+    dtype: type = np.float64,
+) -> Factors:
+    """Layers (tokens per sample, d, p, bias); ragged: 0 .. 2 T tokens, some samples without any."""
+    out = []
+    for number, (tokens, d, p, bias) in enumerate(layers):
+        counts = rng.integers(0, 2 * tokens + 1, samples) if ragged else np.full(samples, tokens)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        total = int(offsets[-1])
+        out.append(
+            LayerFactors(
+                f"layer {number}",
+                rng.standard_normal((total, d)).astype(dtype),
+                rng.standard_normal((total, p)).astype(dtype),
+                offsets,
+                bias,
+            )
+        )
+    return Factors(tuple(out))
+
+
+def norms(of: Factors) -> np.ndarray:
+    return np.sqrt(sum((gradients(x) ** 2).sum(1) for x in of.layers))
+
+
+CASES = {
+    "one": (1, 1, [(1, 1, 1, False)], False),
+    "mlp": (5, 300, [(1, 64, 32, True), (4, 16, 8, True), (4, 8, 64, False)], False),
+    "ragged": (37, 260, [(3, 5, 4, True), (7, 3, 9, False)], True),
+    "conv": (3, 4, [(300, 27, 8, True), (49, 72, 16, True)], False),
+    "materialised": (9, 70, [(1, 2100, 1, False)], False),
+    "long sample": (2, 3, [(1500, 3, 2, True)], False),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_equals_the_gradients(
+    backend: str, case: str, dtype: type, rng: np.random.Generator
+) -> None:
+    m, n, layers, ragged = CASES[case]
+    queries = factors(rng, m, layers, ragged=ragged, dtype=dtype)
+    points = factors(rng, n, layers, ragged=ragged, dtype=dtype)
+    got = kernels.grad_dot(queries, points, backend=backend)
+    want = reference.grad_dot(queries.layers, points.layers)
+    assert got.dtype == dtype
+    budget = (1e-13 if dtype is np.float64 else 1e-7) * np.outer(norms(queries), norms(points))
+    assert_within(got, want, budget + 1e-300)
+
+
+def test_golden(backend: str) -> None:
+    a = np.array([[1, 2, 0], [0, 1, -1], [2, 0, 1], [1, 1, 1], [0, -1, 2]], float)
+    g = np.array([[0.5, -1], [2, 1], [1, 1], [-1, 0.5], [0, 3]])
+    both = Factors((LayerFactors("linear", a, g, np.array([0, 2, 5]), True),))
+    got = kernels.grad_dot(both, both, backend=backend)
+    assert_within(got, [[22.5, -10], [-10, 91]], 1e-12)
+    assert_within(kernels.grad_dot_diagonal(both, both, backend=backend), [22.5, 91], 1e-12)
+
+
+@pytest.mark.parametrize("case", ["mlp", "ragged", "long sample"])
+def test_symmetric_equals_rectangular(backend: str, case: str, rng: np.random.Generator) -> None:
+    _, n, layers, ragged = CASES[case]
+    points = factors(rng, n, layers, ragged=ragged)
+    got = kernels.grad_dot(points, points, symmetric=True, backend=backend)
+    assert (got == got.T).all()
+    budget = 1e-13 * np.outer(norms(points), norms(points)) + 1e-300
+    assert_within(got, kernels.grad_dot(points, points, backend=backend), budget)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_diagonal(backend: str, case: str, rng: np.random.Generator) -> None:
+    _, n, layers, ragged = CASES[case]
+    one = factors(rng, n, layers, ragged=ragged)
+    other = Factors(
+        tuple(x._replace(gradients=rng.standard_normal(np.shape(x.gradients))) for x in one.layers)
+    )
+    got = kernels.grad_dot_diagonal(one, other, backend=backend)
+    want = np.diagonal(reference.grad_dot(one.layers, other.layers))
+    assert_within(got, want, 1e-13 * norms(one) * norms(other) + 1e-300)
+
+
+def test_an_example_repeated(backend: str, rng: np.random.Generator) -> None:
+    """K[i, j] of a copy is K[i, i], bit for bit: duplicates are kept apart but not told apart."""
+    points = factors(rng, 40, [(1, 20, 10, True), (4, 6, 5, True)])
+    twice = Factors(
+        tuple(
+            LayerFactors(
+                x.name,
+                np.vstack([x.inputs, x.inputs]),
+                np.vstack([x.gradients, x.gradients]),
+                np.concatenate([x.offsets, x.offsets[1:] + x.offsets[-1]]),
+                x.bias,
+            )
+            for x in points.layers
+        )
+    )
+    got = kernels.grad_dot(points, twice, backend=backend)
+    assert (got[:, :40] == got[:, 40:]).all()
+
+
+def test_orthogonal_factors_give_zero(backend: str) -> None:
+    a = np.eye(4)
+    g = np.ones((4, 2))
+    one = Factors((LayerFactors("linear", a, g, np.arange(5), False),))
+    got = kernels.grad_dot(one, one, backend=backend)
+    assert (got == 2 * np.eye(4)).all()
+
+
+class TestTopK:
+    def test_equals_sorting(self, backend: str, rng: np.random.Generator) -> None:
+        queries = factors(rng, 7, [(2, 5, 3, True)])
+        points = factors(rng, 90, [(2, 5, 3, True)])
+        full = kernels.grad_dot(queries, points, backend=backend)
+        got = kernels.grad_dot(queries, points, k=9, backend=backend)
+        order = np.argsort(-full, axis=1, kind="stable")[:, :9]
+        assert (got.indices == order).all()
+        assert (got.scores == np.take_along_axis(full, order, axis=1)).all()
+
+    def test_ties_go_to_the_lower_index(self) -> None:
+        got = kernels.top_k(np.array([[1.0, 3.0, 3.0, 0.0, 3.0, 2.0]]), 4)
+        assert got.indices.tolist() == [[1, 2, 4, 5]]
+
+    def test_k_of_all(self) -> None:
+        assert kernels.top_k(np.array([[2.0, 2.0, 5.0]]), 3).indices.tolist() == [[2, 0, 1]]
+
+
+def test_samples_are_views(rng: np.random.Generator) -> None:
+    points = factors(rng, 20, [(3, 5, 4, True), (1, 7, 2, False)], ragged=True)
+    part = points.samples(4, 11)
+    assert len(part) == 7
+    want = reference.grad_dot(points.layers, points.layers)[4:11, 4:11]
+    assert_within(kernels.grad_dot(part, part), want, 1e-12 * np.abs(want).max())
+
+
+def test_threads_do_not_change_a_bit(backend: str, rng: np.random.Generator) -> None:
+    points = factors(rng, 700, [(3, 40, 8, True)], ragged=True)
+    first = kernels.grad_dot(points, points, backend=backend, threads=1)
+    for threads in (2, 3, 8):
+        assert (kernels.grad_dot(points, points, backend=backend, threads=threads) == first).all()
+
+
+@given(
+    counts=st.lists(st.integers(0, 5), min_size=1, max_size=12),
+    d=st.integers(1, 9),
+    p=st.integers(1, 9),
+    bias=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_integer_factors_are_exact(
+    counts: list[int], d: int, p: int, bias: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    a = rng.integers(-3, 4, (offsets[-1], d)).astype(np.float32)
+    g = rng.integers(-3, 4, (offsets[-1], p)).astype(np.float32)
+    one = Factors((LayerFactors("layer", a, g, offsets, bias),))
+    want = reference.grad_dot(one.layers, one.layers)
+    for name, state in kernels.config()["backends"].items():
+        if state == "usable":
+            assert (kernels.grad_dot(one, one, backend=name) == want).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offsets": np.array([0, 2, 4])}, "count 3, 3 and 4 tokens"),
+        ({"offsets": np.array([0, 4, 3])}, "offsets must not fall"),
+        ({"inputs": np.zeros((3, 4))}, "layer 0 differs between queries and points in width"),
+        ({"bias": False}, "layer 0 differs"),
+        ({"inputs": np.full((3, 2), np.nan)}, "points: inputs of fc row 0 holds nan"),
+        ({"gradients": np.zeros(3)}, "two axes"),
+    ],
+)
+def test_refuses(change: dict, message: str) -> None:
+    layer = LayerFactors("fc", np.ones((3, 2)), np.ones((3, 5)), np.array([0, 1, 3]), True)
+    good, bad = Factors((layer,)), Factors((layer._replace(**change),))
+    with pytest.raises(ValueError, match=message):
+        kernels.grad_dot(good, bad)
+
+
+def test_refuses_other_calls(rng: np.random.Generator) -> None:
+    one = factors(rng, 3, [(1, 2, 2, True)])
+    with pytest.raises(ValueError, match=r"k is 4; 1\.\.3"):
+        kernels.grad_dot(one, one, k=4)
+    with pytest.raises(ValueError, match="has no layers"):
+        kernels.grad_dot(Factors(()), one)
+    with pytest.raises(ValueError, match="queries have 1 layers and points 2"):
+        kernels.grad_dot(one, Factors(one.layers * 2))
+    with pytest.raises(ValueError, match="points is not queries"):
+        kernels.grad_dot(one, factors(rng, 3, [(1, 2, 2, True)]), symmetric=True)
+    with pytest.raises(ValueError, match="3 samples and points 2"):
+        kernels.grad_dot_diagonal(one, one.samples(0, 2))

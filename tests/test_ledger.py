@@ -1,0 +1,127 @@
+"""Files whole or absent, checksummed, bound to the run that made them."""
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from genmem import ledger
+from genmem.errors import CheckpointError, RunMismatchError
+
+ARRAYS = {"a": np.arange(12.0).reshape(3, 4), "b": np.array([1, -2], np.int64)}
+
+
+def test_units_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "unit.safetensors"
+    ledger.write_unit(path, ARRAYS, {"epoch": 3, "name": "x"})
+    arrays, meta = ledger.read_unit(path)
+    assert meta == {"epoch": 3, "name": "x"}
+    assert arrays.keys() == ARRAYS.keys()
+    for name, value in ARRAYS.items():
+        assert arrays[name].dtype == value.dtype
+        assert (arrays[name] == value).all()
+
+
+@pytest.mark.parametrize("place", [-1, -40, 9, 200])
+def test_an_altered_byte_is_found(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "unit.safetensors"
+    ledger.write_unit(path, ARRAYS, {"epoch": 3})
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x11
+    path.write_bytes(content)
+    assert not ledger.has_unit(path)
+    with pytest.raises(CheckpointError, match=r"corrupted|not a whole safetensors file"):
+        ledger.read_unit(path)
+
+
+@pytest.mark.parametrize("length", [0, 7, 60, -1])
+def test_a_truncated_unit_is_found(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "unit.safetensors"
+    ledger.write_unit(path, ARRAYS)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(CheckpointError, match=str(path)):
+        ledger.read_unit(path)
+
+
+def test_a_missing_unit(tmp_path: Path) -> None:
+    assert not ledger.has_unit(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="none: no such file"):
+        ledger.read_unit(tmp_path / "none")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    ledger.write_text(path, "old")
+
+    def fail(file: object) -> None:
+        file.write(b"half")
+        raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        ledger.write_atomic(path, fail)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        ledger.write_text(tmp_path / "file" / "below", "x")
+
+
+class TestBind:
+    IDENTITY: ClassVar = {"seed": 1, "name": "digits", "epochs": (1, 5), "none": None, "recipe": {"lr": 1e-3}}
+
+    def test_the_same_again(self, tmp_path: Path) -> None:
+        ledger.bind(tmp_path, self.IDENTITY)
+        ledger.bind(tmp_path, self.IDENTITY)
+        assert ledger.read_identity(tmp_path) == {
+            "seed": 1,
+            "name": "digits",
+            "epochs": [1, 5],
+            "recipe": {"lr": 1e-3},
+        }
+
+    def test_another_is_refused_with_both_values(self, tmp_path: Path) -> None:
+        ledger.bind(tmp_path, self.IDENTITY)
+        changed = {**self.IDENTITY, "seed": np.int64(2), "recipe": {"lr": 1e-4}}
+        with pytest.raises(RunMismatchError) as refusal:
+            ledger.bind(tmp_path, changed)
+        assert "seed: 1 there, 2 now" in str(refusal.value)
+        assert "recipe.lr: 0.001 there, 0.0001 now" in str(refusal.value)
+
+    def test_an_entry_more_is_refused(self, tmp_path: Path) -> None:
+        ledger.bind(tmp_path, {"seed": 1})
+        with pytest.raises(RunMismatchError, match="beta: None there, 4 now"):
+            ledger.bind(tmp_path, {"seed": 1, "beta": 4})
+
+    def test_no_run(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="not a run directory"):
+            ledger.read_identity(tmp_path)
+
+
+class TestFingerprint:
+    def test_tells_apart(self) -> None:
+        a = np.arange(12, dtype=np.uint8)
+        prints = {
+            ledger.fingerprint(x)
+            for x in (a, a.reshape(3, 4), a.astype(np.int8), a[::-1], np.delete(a, 3))
+        }
+        assert len(prints) == 5
+
+    def test_does_not_depend_on_strides(self) -> None:
+        a = np.arange(40.0).reshape(8, 5)
+        assert ledger.fingerprint(np.asfortranarray(a)) == ledger.fingerprint(a)
+
+    def test_blocks_do_not_show(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        a = np.arange(3_000_000, dtype=np.float64)
+        assert ledger.fingerprint(a) == ledger.fingerprint(a.copy())
+        b = a.copy()
+        b[-1] += 1
+        assert ledger.fingerprint(b) != ledger.fingerprint(a)
+
+    def test_scalars_and_empty(self) -> None:
+        assert ledger.fingerprint(np.float64(1)) != ledger.fingerprint(np.float64(2))
+        assert ledger.fingerprint(np.empty((0, 3))) != ledger.fingerprint(np.empty((0, 4)))
