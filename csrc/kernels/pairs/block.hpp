@@ -37,18 +37,23 @@ inline void pack_rows(const Matrix& m, int64_t row, int64_t count, int64_t col, 
 }
 
 // panel[c][j]: kPanel rows interleaved, so that one load brings one feature of a lane's worth of
-// rows. Rows past the end are zero; nobody reads their sums.
+// rows. Rows past the end are zero; nobody reads their sums. Sixteen features at a time keep the
+// lines being written within the first-level cache.
 template <class T>
 inline void pack_panel(const Matrix& m, int64_t row, int64_t count, int64_t col, int64_t depth,
                        double* panel) {
-  for (int64_t j = 0; j < count; ++j) {
-    const T* from = element<T>(m, row + j, col);
-    for (int64_t c = 0; c < depth; ++c) {
-      panel[c * kPanel + j] = static_cast<double>(from[c * m.col_stride]);
+  constexpr int64_t kStep = 16;
+  for (int64_t start = 0; start < depth; start += kStep) {
+    const int64_t end = start + kStep < depth ? start + kStep : depth;
+    for (int64_t j = 0; j < count; ++j) {
+      const T* from = element<T>(m, row + j, col);
+      for (int64_t c = start; c < end; ++c) {
+        panel[c * kPanel + j] = static_cast<double>(from[c * m.col_stride]);
+      }
     }
-  }
-  for (int64_t j = count; j < kPanel; ++j) {
-    for (int64_t c = 0; c < depth; ++c) panel[c * kPanel + j] = 0.0;
+    for (int64_t j = count; j < kPanel; ++j) {
+      for (int64_t c = start; c < end; ++c) panel[c * kPanel + j] = 0.0;
+    }
   }
 }
 

@@ -1,0 +1,115 @@
+"""How fast are gradient products from factors, against the gradients and against torch's einsum?"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from equal_threads import THREADS
+from genmem.kernels import Factors, LayerFactors, grad_dot
+from genmem.reference.grad_dot import gradients
+
+# The layers of an MLP VAE 784-512-256-(2x32) with m decoder draws: (d, p, tokens).
+LAYERS = [
+    (784, 512, 1),
+    (512, 256, 1),
+    (256, 64, 1),
+    (32, 256, None),
+    (256, 512, None),
+    (512, 784, None),
+]
+CASES = [(64, 256, 4), (64, 1024, 1)]  # queries, points, draws
+
+
+def factors(samples: int, draws: int, seed: int) -> Factors:
+    rng = np.random.default_rng(seed)
+    layers = []
+    for number, (d, p, tokens) in enumerate(LAYERS):
+        t = tokens or draws
+        a = rng.standard_normal((samples * t, d)).astype(np.float32)
+        g = rng.standard_normal((samples * t, p)).astype(np.float32)
+        layers.append(LayerFactors(f"{number}", a, g, np.arange(samples + 1) * t, True))
+    return Factors(tuple(layers))
+
+
+@functools.cache
+def problem(case: tuple[int, int, int]) -> tuple[Factors, Factors, np.ndarray, np.ndarray]:
+    """Factors, the float64 truth for 8 queries and 32 points, and the products of norms there."""
+    m, n, draws = case
+    q, x = factors(m, draws, 0), factors(n, draws, 1)
+    a = [gradients(layer) for layer in q.samples(0, 8).layers]
+    b = [gradients(layer) for layer in x.samples(0, 32).layers]
+    norms = np.outer(np.sqrt(sum((g**2).sum(1) for g in a)), np.sqrt(sum((g**2).sum(1) for g in b)))
+    return q, x, sum(g @ h.T for g, h in zip(a, b, strict=True)), norms
+
+
+def genmem_grad_dot(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
+    return lambda: grad_dot(q, x, threads=THREADS)
+
+
+def torch_factors(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
+    """Token products of every layer in full, then a sum over the tokens of each pair."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    pairs = [
+        (
+            *(torch.from_numpy(v) for v in (lq.inputs, lq.gradients, lx.inputs, lx.gradients)),
+            len(lq.inputs) // len(q),
+        )
+        for lq, lx in zip(q.layers, x.layers, strict=True)
+    ]
+
+    def run() -> np.ndarray:
+        out = torch.zeros(len(q), len(x))
+        for aq, gq, ax, gx, t in pairs:
+            products = (aq @ ax.T).add_(1).mul_(gq @ gx.T)
+            out += products.view(len(q), t, len(x), t).sum((1, 3))
+        return out.numpy()
+
+    return run
+
+
+def torch_gradients(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
+    """The gradients of every sample formed, then one product per layer."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+
+    def formed(layer: LayerFactors, samples: int) -> "torch.Tensor":
+        a = torch.from_numpy(layer.inputs).view(samples, -1, layer.inputs.shape[1])
+        g = torch.from_numpy(layer.gradients).view(samples, -1, layer.gradients.shape[1])
+        a = torch.cat([a, torch.ones(*a.shape[:2], 1)], 2)
+        return torch.einsum("ntp,ntd->npd", g, a).flatten(1)
+
+    def run() -> np.ndarray:
+        out = torch.zeros(len(q), len(x))
+        for lq, lx in zip(q.layers, x.layers, strict=True):
+            left = formed(lq, len(q))
+            for start in range(0, len(x), 128):
+                part = x.samples(start, min(start + 128, len(x))).layers[int(lx.name)]
+                out[:, start : start + 128] += left @ formed(part, min(128, len(x) - start)).T
+        return out.numpy()
+
+    return run
+
+
+CONTENDERS = {
+    "genmem": genmem_grad_dot,
+    "torch factors": torch_factors,
+    "torch per-sample gradients": torch_gradients,
+}
+
+
+@pytest.mark.parametrize("contender", CONTENDERS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_grad_dot(contest: Callable[..., None], case: tuple[int, int, int], contender: str) -> None:
+    q, x, truth, norms = problem(case)
+
+    def error(products: np.ndarray) -> float:
+        return float((np.abs(products[:8, :32] - truth) / norms).max())
+
+    m, n, draws = case
+    name = f"grad_dot MLP VAE m={draws} Q={m} N={n}"
+    contest(name, contender, CONTENDERS[contender](q, x), error, 1e-5, "|g||g|", rounds=3)
