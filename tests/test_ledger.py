@@ -10,7 +10,7 @@ import pytest
 from genmem import ledger
 from genmem.errors import CheckpointError, RunMismatchError
 
-ARRAYS = {"a": np.arange(12.0).reshape(3, 4), "b": np.array([1, -2], np.int64)}
+ARRAYS = {"a": np.arange(12.0).reshape(3, 4), "b": np.array([1, -2], np.int64), "c": np.float64(3)}
 
 
 def test_units_round_trip(tmp_path: Path) -> None:
@@ -21,6 +21,7 @@ def test_units_round_trip(tmp_path: Path) -> None:
     assert arrays.keys() == ARRAYS.keys()
     for name, value in ARRAYS.items():
         assert arrays[name].dtype == value.dtype
+        assert arrays[name].shape == value.shape
         assert (arrays[name] == value).all()
 
 
@@ -72,7 +73,13 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 class TestBind:
-    IDENTITY: ClassVar = {"seed": 1, "name": "digits", "epochs": (1, 5), "none": None, "recipe": {"lr": 1e-3}}
+    IDENTITY: ClassVar = {
+        "seed": 1,
+        "name": "digits",
+        "epochs": (1, 5),
+        "none": None,
+        "recipe": {"lr": 1e-3},
+    }
 
     def test_the_same_again(self, tmp_path: Path) -> None:
         ledger.bind(tmp_path, self.IDENTITY)

@@ -57,7 +57,7 @@ def write_unit(
     path: str | Path, arrays: Mapping[str, npt.ArrayLike], meta: Mapping[str, Any] | None = None
 ) -> None:
     """Write one unit of work: named arrays and a JSON-able `meta`, with a digest over both."""
-    held = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    held = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     text = json.dumps(dict(meta or {}), sort_keys=True)
     header = {"meta": text, "sha256": _digest(held, text)}
     write_atomic(path, lambda file: file.write(to_bytes(held, metadata=header)))

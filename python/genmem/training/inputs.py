@@ -1,0 +1,95 @@
+"""The numbers a model sees: every sample scaled to [0, 1] and made binary or continuous, once.
+
+A sample is one fixed x. Drawing its binarisation or its dequantisation anew at every access would
+make the log-densities of one sample under several models those of several images.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from genmem.datasets import validation
+from genmem.noise import uniforms
+from genmem.training.recipe import Recipe
+from genmem.training.seeds import BINARIZATION, DEQUANTIZATION
+
+if TYPE_CHECKING:
+    from genmem.datasets import Dataset
+
+# Dequantisation noise is kept in steps of 2^-16: with a byte in front, all of a float32's digits.
+_STEPS = 1 << 16
+_ROWS_AT_ONCE = 4096
+
+
+class Inputs:
+    """The rows of a data set as a recipe feeds them to a model.
+
+    scaling         (x - lo) / (hi - lo) of the data's value range
+    binarize        "threshold": 1 if that exceeds 1/2; "sample": 1 if it exceeds a uniform number
+                    keyed by (common_seed, identity of the sample)
+    dequantisation  integers under a Gaussian of learned variance become (x - lo + u)/(hi - lo + 1)
+                    with u in [0, 1) keyed alike. Floating-point data are taken as continuous
+
+    .identities is (N,) int64, the identity of each row; .recipe the recipe they were made for.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset) -> None:
+        self.recipe = recipe
+        self.shape: tuple[int, ...] = data.shape
+        self.identities = data.index
+        self._data = data
+        self._bits: npt.NDArray[np.uint8] | None = None
+        self._noise: npt.NDArray[np.uint16] | None = None
+        if recipe.binarize is not None:
+            self._bits = self._binarized(drawn=recipe.binarize == "sample")
+        elif data.x.dtype == np.uint8 and "gaussian" in recipe.likelihood:
+            self._noise = self._dequantization_noise()
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def batch(self, positions: npt.ArrayLike) -> torch.Tensor:
+        """Samples at positions (B,) as float32 (B, *shape) in [0, 1]."""
+        index = validation.positions("Inputs.batch", positions, len(self))
+        if self._bits is not None:
+            return torch.from_numpy(self._bits[index]).to(torch.float32)
+        if self._noise is not None:
+            return self._dequantized(index, self._noise[index])
+        return torch.from_numpy(self._data.unit(index))
+
+    def _dequantized(
+        self, index: npt.NDArray[np.int64], noise: npt.NDArray[np.uint16]
+    ) -> torch.Tensor:
+        low, high = self._data.value_range
+        steps = torch.from_numpy(self._data.x[index].astype(np.int32)).sub_(int(low)).mul_(_STEPS)
+        steps.add_(torch.from_numpy(noise.astype(np.int32)))
+        return steps.to(torch.float32).div_((high - low + 1) * _STEPS)
+
+    def _binarized(self, *, drawn: bool) -> npt.NDArray[np.uint8]:
+        bits = np.empty(self._data.x.shape, np.uint8)
+        for rows in self._blocks():
+            bits[rows] = self._data.unit(rows) > (
+                self._uniforms(rows, BINARIZATION) if drawn else 0.5
+            )
+        return bits
+
+    def _dequantization_noise(self) -> npt.NDArray[np.uint16]:
+        noise = np.empty(self._data.x.shape, np.uint16)
+        for rows in self._blocks():
+            noise[rows] = self._uniforms(rows, DEQUANTIZATION) * _STEPS
+        return noise
+
+    def _uniforms(self, rows: npt.NDArray[np.int64], stream: str) -> npt.NDArray[np.float64]:
+        values = self._data.rows.shape[1]
+        drawn = uniforms(self.recipe.common_seed, self.identities[rows], [0], values, stream=stream)
+        return drawn.reshape(len(rows), *self.shape)
+
+    def _blocks(self) -> list[npt.NDArray[np.int64]]:
+        count = len(self._data)
+        return [
+            np.arange(at, min(at + _ROWS_AT_ONCE, count)) for at in range(0, count, _ROWS_AT_ONCE)
+        ]

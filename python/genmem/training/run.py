@@ -1,0 +1,115 @@
+"""A trained model with its history: in memory, or read back from a run directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from genmem.ledger import read_identity, read_unit
+from genmem.models import VAE, build, scoring
+from genmem.models.scoring import in_fixed_batches
+from genmem.objectives import LogMarginal
+from genmem.training.checkpoints import Checkpoint, sidecar_path
+from genmem.training.evaluation import Progress, log_prob
+from genmem.training.inputs import Inputs
+from genmem.training.recipe import Recipe
+from genmem.training.resumption import history_path, models_folder
+from genmem.training.seeds import generation_noise
+
+if TYPE_CHECKING:
+    from genmem.datasets import Dataset
+
+_GENERATED_AT_ONCE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The outcome of one training.
+
+    shape        of one sample
+    rows         (n,) training positions, ascending
+    checkpoints  by epoch; the last is that of the last epoch
+    history      columns (epochs,): epoch, step, train_loss in nats per sample
+    directory    None if nothing was written
+    """
+
+    recipe: Recipe
+    data_name: str
+    shape: tuple[int, ...]
+    rows: npt.NDArray[np.int64]
+    checkpoints: tuple[Checkpoint, ...]
+    history: dict[str, npt.NDArray[Any]]
+    directory: Path | None = None
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Run:
+        """The finished run in `directory`.
+
+        Raises FileNotFoundError if there is none or it is unfinished, CheckpointError if a file of
+        it is broken.
+        """
+        folder = Path(directory)
+        identity = read_identity(folder)
+        if not history_path(folder).is_file():
+            raise FileNotFoundError(
+                f"{folder} holds a training that is not finished; train with the same recipe and "
+                "data resumes it"
+            )
+        history, _ = read_unit(history_path(folder))
+        rows = history.pop("rows")
+        recipe = Recipe.from_dict(identity["recipe"])
+        checkpoints = (sidecar_path(models_folder(folder), epoch) for epoch in recipe.checkpoints)
+        return cls(
+            recipe=recipe,
+            data_name=identity["data"]["name"],
+            shape=tuple(identity["data"]["shape"]),
+            rows=rows,
+            checkpoints=tuple(map(Checkpoint.read, checkpoints)),
+            history=history,
+            directory=folder,
+        )
+
+    def model(self, checkpoint: int = -1) -> VAE:
+        """The model at a checkpoint (position in `checkpoints`; -1 is the last), in eval mode.
+
+        Raises CheckpointError if its file is broken or another model's.
+        """
+        model = build(self.recipe, self.shape)
+        self.checkpoints[checkpoint].load_into(model)
+        return model.eval()
+
+    def log_prob(
+        self,
+        data: Dataset,
+        positions: npt.ArrayLike | None = None,
+        draws: int | None = None,
+        *,
+        checkpoint: int = -1,
+        progress: Progress | None = None,
+    ) -> LogMarginal:
+        """log p(x) in nats of rows of `data` (default: all); see `genmem.training.log_prob`."""
+        inputs = Inputs(self.recipe, data)
+        if inputs.shape != self.shape:
+            raise ValueError(
+                f"log_prob: the samples of {data.name} have shape {inputs.shape}, the model was "
+                f"trained on {self.shape}"
+            )
+        return log_prob(self.model(checkpoint), inputs, positions, draws, progress=progress)
+
+    def sample(self, n: int, seed: int = 0, *, checkpoint: int = -1) -> npt.NDArray[np.float32]:
+        """n generated pictures (n, *shape) in [0, 1]: decoder means of codes from the prior.
+
+        Sample i is the same for every n.
+        """
+        if n < 1:
+            raise ValueError(f"sample: n is {n}; 1 or more is wanted")
+        codes = torch.from_numpy(generation_noise(seed, n, self.recipe.latent))
+        model = self.model(checkpoint)
+        with scoring(model, "sample"):
+            pictures = in_fixed_batches(model.mean, codes, _GENERATED_AT_ONCE)
+        return pictures.numpy()
