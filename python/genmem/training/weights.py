@@ -17,20 +17,16 @@ from genmem.ledger import read_unit, write_unit
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write named tensors and a JSON-able `meta` as one unit, whole or not at all."""
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
-    # A unit holds a tensor without axes as one of shape (1,); their names tell the two apart.
-    scalars = sorted(name for name, value in arrays.items() if not value.ndim)
-    write_unit(path, arrays, {"meta": dict(meta), "scalars": scalars})
+    write_unit(path, arrays, {"tensors": dict(meta)})
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `write_tensors` wrote; FileNotFoundError, or CheckpointError if it is not whole."""
     arrays, header = read_unit(path)
-    if header.keys() != {"meta", "scalars"}:
+    if header.keys() != {"tensors"}:
         raise CheckpointError(f"{path} is a unit of something else: it describes {sorted(header)}")
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
-    for name in header["scalars"]:
-        tensors[name] = tensors[name].reshape(())
-    return tensors, header["meta"]
+    return tensors, header["tensors"]
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
