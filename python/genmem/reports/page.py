@@ -1,0 +1,121 @@
+"""One self-contained HTML page from one run directory: no script, no network, no clock."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genmem.ledger import write_text
+from genmem.reports import plates, provenance, words
+from genmem.reports.figures import Drawing
+from genmem.reports.figures.palette import DARK, LIGHT, declarations
+from genmem.reports.figures.scales import linear_width
+from genmem.reports.gallery import CARDS, Gallery
+from genmem.reports.glossary import GLOSSARY
+from genmem.reports.opening import opening
+from genmem.reports.ranking import ranking
+from genmem.reports.tables import Tables, read
+
+TEMPLATES = "templates"
+
+
+def report(run_directory: str | Path) -> Path:
+    """Write `report.html` and `figures/*.svg` into a run directory; returns the path of the page.
+
+    Reads the tables of the directory only. Raises FileNotFoundError if a required file is missing,
+    naming it and the command that makes it; DataError if a file is damaged or of another run.
+    """
+    tables = read(run_directory)
+    text, drawings = render(tables)
+    for drawing in drawings:
+        write_text(tables.directory / "figures" / f"{drawing.name}.svg", drawing.file)
+    path = tables.directory / "report.html"
+    write_text(path, text)
+    return path
+
+
+def render(tables: Tables) -> tuple[str, list[Drawing]]:
+    """The page as text, and the figures on it."""
+    gallery = Gallery(tables)
+    shown = {
+        "spread": plates.show(tables, plates.SPREAD),
+        "course": plates.show(tables, plates.COURSE),
+        "density": plates.show(tables, plates.DENSITY),
+        "influence": plates.show(tables, plates.INFLUENCE),
+        "correlations": plates.show(tables, plates.CORRELATIONS),
+        "panels": plates.attribute_panels(tables),
+        "matrix": plates.show(tables, plates.MATRIX),
+        "pairwise": plates.show(tables, plates.PAIRS),
+    }
+    noun = tables.noun
+    duplicates = tables.summary.get("duplicates", [])
+    pairs = gallery.pairs()
+    stages, total = provenance.stages(tables)
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=tables.summary["title"],
+            n=tables.n,
+            noun=noun,
+            a_noun=f"{'an' if noun == 'image' else 'a'} {noun}",
+            answers=opening(tables, gallery),
+            most=gallery.most(),
+            least=gallery.least(),
+            cards=CARDS,
+            gaps=_gaps(tables),
+            duplicates=pairs,
+            duplicate_count=len(duplicates),
+            duplicate_rule=tables.summary.get("duplicate_rule"),
+            ranking=ranking(tables, gallery),
+            facts=provenance.facts(tables),
+            stages=stages,
+            total=total,
+            warnings=tables.summary.get("warnings", []),
+            settings=list(provenance.settings(tables.recipe)),
+            command=provenance.command(tables),
+            glossary=GLOSSARY,
+            bent=linear_width(tables.score[np.isfinite(tables.score)]) is not None,
+            **shown,
+        )
+    )
+    return text, [drawing for group in shown.values() for drawing in group.drawings]
+
+
+def _gaps(tables: Tables) -> list[str]:
+    """What the cards leave out, and why."""
+    needed = {
+        "images.safetensors": (tables.images, "pictures"),
+        "scores/neighbours.parquet": (tables.neighbours, "nearest neighbours"),
+        "influence/proponents.parquet": (tables.influence, "proponents and opponents"),
+    }
+    return [
+        plates.missing(file, [shows]) for file, (table, shows) in needed.items() if table is None
+    ]
+
+
+def _environment() -> Any:
+    import jinja2
+
+    folder = files("genmem.reports") / TEMPLATES
+    sources = {
+        item.name: item.read_text(encoding="utf-8") for item in folder.iterdir() if item.is_file()
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader(sources),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"count": words.count, "counted": words.counted}
+    environment.globals |= {
+        "light": declarations(LIGHT),
+        "dark": declarations(DARK),
+        "css": sources["page.css"],
+    }
+    return environment
