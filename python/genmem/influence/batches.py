@@ -1,0 +1,33 @@
+"""A batch: one tensor, or a tuple of tensors, whose leading axis is the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from genmem.influence.protocols import Batch
+
+
+def size(batch: Batch) -> int:
+    """The number of samples."""
+    return len(batch) if isinstance(batch, Tensor) else len(batch[0])
+
+
+def each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """The batch with every tensor changed."""
+    return change(batch) if isinstance(batch, Tensor) else tuple(change(t) for t in batch)
+
+
+def take(batch: Batch, rows: Tensor) -> Batch:
+    """The samples at `rows`."""
+    return each(batch, lambda t: t[rows])
+
+
+def placement(model: nn.Module) -> tuple[torch.dtype, torch.device]:
+    """The floating type and the device of the model's parameters."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            return parameter.dtype, parameter.device
+    raise ValueError("influence: the model has no floating-point parameters")

@@ -1,0 +1,73 @@
+"""Captured gradients against plain automatic differentiation, for samples evaluated alone.
+
+Rounding differs between a sample alone and the same sample in a batch, by a few units in the last
+place of the largest terms, so agreement is asked for to half the digits of a parameter's own
+gradient, plus a thousand roundings of the whole gradient, which parameters with a vanishing
+gradient (a bias before a normalisation) consist of.
+
+Rounding may also send one pre-activation through the kink of a ReLU, which moves the gradient of
+one sample now and then by more than any tolerance. Rows dealt out to the wrong samples are wrong
+for nearly all of them. So the samples vote.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What autograd says about the sample in row `row` of the batch when it is evaluated alone."""
+
+    row: int
+    loss: Tensor
+    gradients: Mapping[str, Tensor]
+    reaches: bool
+
+    @cached_property
+    def _norms(self) -> dict[str, float]:
+        return {name: _norm(gradient) for name, gradient in self.gradients.items()}
+
+    def denies(self, captured: Mapping[str, Tensor]) -> set[str]:
+        """The names whose captured gradient is another one."""
+        return {name for name, value in captured.items() if not self._agrees(name, value)}
+
+    def _agrees(self, name: str, value: Tensor) -> bool:
+        truth, eps = self.gradients[name], torch.finfo(value.dtype).eps
+        slack = eps**0.5 * self._norms[name] + 1000 * eps * math.hypot(*self._norms.values())
+        return value.shape == truth.shape and _norm(value - truth) <= slack
+
+    def check_loss(self, batched: Tensor, label: str) -> None:
+        """ValueError unless the loss of the sample is the same alone and in the batch."""
+        alone, within = float(self.loss), float(batched[self.row])
+        if not abs(alone - within) <= torch.finfo(batched.dtype).eps ** 0.5 * (1 + abs(alone)):
+            raise ValueError(
+                f"capture: the loss of {label} is {within:.9g} in a batch of {len(batched)} and "
+                f"{alone:.9g} alone; it must depend on the sample and its noise only (the model "
+                "mixes the samples of a batch, or draws noise of its own)"
+            )
+
+    def check_gradients(self, label: str) -> None:
+        """ValueError if a gradient is not finite."""
+        for name, gradient in self.gradients.items():
+            if not bool(torch.isfinite(gradient).all()):
+                raise ValueError(
+                    f"capture: the gradient of {name} at {label} is not finite though the loss is"
+                )
+
+
+def denied(truths: Sequence[Truth], captured: Callable[[int], Mapping[str, Tensor]]) -> set[str]:
+    """The names that more than half of the truths deny; `captured` gives the gradients of a row."""
+    votes = Counter(name for truth in truths for name in truth.denies(captured(truth.row)))
+    return {name for name, count in votes.items() if 2 * count > len(truths)}
+
+
+def _norm(t: Tensor) -> float:
+    return float(torch.linalg.vector_norm(t.float() if t.dtype.itemsize < 4 else t))

@@ -1,0 +1,327 @@
+"""TracIn: influence of training samples on others, traced through the checkpoints of a training.
+
+    TracIn(x_i, z) = sum_c w_c < grad l(x_i; theta_c), grad l(z; theta_c) >
+
+Positive: x_i is a proponent of z, training on it lowered the loss at z. Negative: an opponent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from genmem.influence import batches
+from genmem.influence.factors import Capture
+from genmem.influence.forms import Form
+from genmem.influence.products import influence_scores
+from genmem.influence.protocols import Checkpoint, Loss, Progress, Trained
+from genmem.influence.samples import Data, Samples, read_samples
+from genmem.influence.self_influence import add_self_products, divided_draws
+from genmem.influence.side import LiveSide, Noise, Side
+from genmem.influence.store import KIND, FactorStore, stored_block
+from genmem.influence.trajectory import Trajectory
+from genmem.influence.weights import Weights
+from genmem.kernels import TopInfluences
+
+Float64 = npt.NDArray[np.float64]
+
+# Queries take draws of their own: a query that is also a training sample would otherwise share them
+# with itself, and its own product would carry the bias of the plain self-influence.
+_STREAMS = {"train": "tracin train", "test": "tracin test"}
+
+
+class TracIn:
+    """Influence and self-influence by products of loss gradients, in nats under the named weights.
+
+    run_or_checkpoints  a Run, or checkpoints: objects with .state(), or state dictionaries
+    objective           loss(model, batch, noise) -> (B,), one number per sample, or an object with
+                        such a method .loss; None: the objective of the run's recipe
+    model               the module that checkpoints belong to (a Run brings its own). It is used in
+                        place, and left as it was found. It must be in eval mode
+    draws               m latent draws per sample, after one encoder pass
+    seed                of the draws, which are keyed by (seed, side, id of the sample, draw)
+    weights             "lr_steps", "lr", "nats", a sequence (C,), or a callable of a checkpoint;
+                        see `checkpoint_weights`
+    latent              values per draw; None: model.latent, or no noise if the model has none
+    memory              bytes for blocks of factors; more samples than fit are streamed
+    block               rows of a block instead of as many as `memory` allows
+    strict              False: parameters that cannot be captured are left out with a warning
+    progress            called with (stage, done, total)
+
+    Data are a Dataset, an array, a tensor or a tuple of them (the batch is then a tuple). The noise
+    of a sample of an array is keyed by its position unless ids are given. Samples are never merged,
+    and neither order nor block size changes a score beyond rounding.
+
+    Source: Pruthi et al. (2020); for variational autoencoders Kong & Chaudhuri (2021).
+    """
+
+    def __init__(
+        self,
+        run_or_checkpoints: Trained | Sequence[Checkpoint | dict[str, torch.Tensor]],
+        objective: Loss | Any = None,
+        *,
+        model: nn.Module | None = None,
+        draws: int = 16,
+        seed: int = 0,
+        weights: Weights = "lr_steps",
+        latent: int | None = None,
+        memory: int = 1 << 30,
+        block: int | None = None,
+        strict: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        for name, value in (
+            ("draws", draws),
+            ("memory", memory),
+            ("block", 1 if block is None else block),
+        ):
+            if value < 1:
+                raise ValueError(f"TracIn: {name} is {value}; at least 1 is wanted")
+        given: Any = run_or_checkpoints
+        run = given if hasattr(given, "recipe") else None
+        checkpoints = given if run is None else run.checkpoints
+        self._recipe = None if run is None else run.recipe
+        self._trajectory = Trajectory(_model(run, model), checkpoints, weights)
+        self._objective, self._loss = _loss(objective, self._recipe)
+        self._draws, self._seed, self._latent = draws, seed, latent
+        self._memory, self._block, self._strict = memory, block, strict
+        self._progress = progress
+        if latent is None:
+            found = getattr(self._trajectory.model, "latent", None)
+            self._latent = found if isinstance(found, int) else None
+
+    @property
+    def weights(self) -> Float64:
+        """(C,) weight of each checkpoint."""
+        return self._trajectory.weights.copy()
+
+    @overload
+    def influence(
+        self,
+        test: Data | FactorStore,
+        train: Data | FactorStore,
+        k: None = None,
+        proponents: bool = True,
+        *,
+        test_ids: npt.ArrayLike | None = None,
+        train_ids: npt.ArrayLike | None = None,
+    ) -> Float64: ...
+    @overload
+    def influence(
+        self,
+        test: Data | FactorStore,
+        train: Data | FactorStore,
+        k: int,
+        proponents: bool = True,
+        *,
+        test_ids: npt.ArrayLike | None = None,
+        train_ids: npt.ArrayLike | None = None,
+    ) -> TopInfluences: ...
+    def influence(
+        self,
+        test: Data | FactorStore,
+        train: Data | FactorStore,
+        k: int | None = None,
+        proponents: bool = True,
+        *,
+        test_ids: npt.ArrayLike | None = None,
+        train_ids: npt.ArrayLike | None = None,
+    ) -> Float64 | TopInfluences:
+        """Influence of each of N training samples on each of Q test samples.
+
+        test, train  data, or what `capture` kept of them
+        k            only the k strongest of each row: the most positive in descending order, or
+                     with proponents=False the most negative in ascending order; ties to the lower
+                     position
+        returns      (Q, N) float64, or TopInfluences of positions (Q, k) int64 and scores (Q, k)
+
+        Memory: two blocks of factors and the (Q, N) scores, which with k move to a temporary file
+        when they exceed the budget. Each checkpoint is loaded once; training samples are captured
+        once per checkpoint and block of test samples.
+        """
+        capture = self._capture("pairs")
+        queries = self._side("test", test, test_ids, capture)
+        points = self._side("train", train, train_ids, capture)
+        with self._trajectory.restored():
+            visits = self._visits(capture, [queries, points])
+            return influence_scores(
+                queries, points, visits, self._count, k, proponents, self._memory, self._progress
+            )
+
+    def self_influence(
+        self,
+        train: Data | FactorStore,
+        unbiased: bool = False,
+        *,
+        sets: int = 2,
+        ids: npt.ArrayLike | None = None,
+    ) -> Float64:
+        """Influence of each training sample on itself, (N,) float64.
+
+        unbiased  False: sum_c w_c |g|^2, whose expectation exceeds that of exact gradients by
+                  tr Var(g) / m. True: products of independent sets of draws, which may be negative
+        sets      how many sets the draws are divided into: 2 halves, up to `draws` sets of one.
+                  The encoder runs once per set
+
+        For a loss without draws both forms are the same.
+        """
+        divided = unbiased and self._latent is not None
+        parts = divided_draws(self._draws, sets) if divided else [range(self._draws)]
+        if divided and isinstance(train, FactorStore):
+            raise ValueError("self_influence: a FactorStore holds one set of draws; pass the data")
+        capture = self._capture("norms")
+        sides = [self._side("train", train, ids, capture, part, len(parts)) for part in parts]
+        scores = np.zeros(len(sides[0]))
+        with self._trajectory.restored():
+            visits = self._visits(capture, sides)
+            add_self_products(scores, visits, self._count, sides, self._progress)
+        return scores
+
+    def capture(
+        self,
+        data: Data,
+        out: str | Path | None = None,
+        *,
+        side: Literal["train", "test"] = "train",
+        ids: npt.ArrayLike | None = None,
+    ) -> FactorStore:
+        """The factors of `data` at every checkpoint, for `influence` or `genmem.grad_dot`.
+
+        out   a directory; a capture that was interrupted goes on where it stopped. None: memory
+        side  whose draws to take
+
+        Raises RunMismatchError, with both values, if `out` holds a capture of something else.
+        """
+        capture = self._capture("pairs")
+        samples = self._samples(side, data, ids)
+        live = self._live(side, samples, capture, range(self._draws), 1)
+        with self._trajectory.restored():
+            for done, (c, weight) in enumerate(self._visits(capture, [])):
+                if done == 0:
+                    store = FactorStore(self._identity(side, samples, live, out), out)
+                store.fill(c, weight, live, self._trajectory.digest())
+                if self._progress is not None:
+                    self._progress("capture", done + 1, self._count)
+        return store
+
+    @property
+    def _count(self) -> int:
+        return len(self._trajectory.active)
+
+    def _capture(self, form: Form) -> Capture:
+        return Capture(self._trajectory.model, self._loss, form=form, strict=self._strict)
+
+    def _visits(self, capture: Capture, sides: Sequence[Side]) -> Iterator[tuple[int, float]]:
+        for c, weight in self._trajectory.visit():
+            capture.forget_checks()
+            for side in sides:
+                if isinstance(side, FactorStore):
+                    side.has(c, 0, self._trajectory.digest())
+            yield c, weight
+
+    def _samples(self, name: str, data: Data, ids: npt.ArrayLike | None) -> Samples:
+        dtype, device = batches.placement(self._trajectory.model)
+        return read_samples(name, data, ids, self._recipe, dtype, device)
+
+    def _side(
+        self,
+        name: str,
+        data: Data | FactorStore,
+        ids: npt.ArrayLike | None,
+        capture: Capture,
+        draws: range | None = None,
+        sides: int = 2,
+    ) -> Side:
+        if not isinstance(data, FactorStore):
+            drawn = range(self._draws) if draws is None else draws
+            return self._live(name, self._samples(name, data, ids), capture, drawn, sides)
+        if ids is not None:
+            raise ValueError(
+                f"TracIn: {name} is a FactorStore, captured with its ids; pass no others"
+            )
+        data.require(objective=self._objective)
+        return data
+
+    def _live(
+        self, name: str, samples: Samples, capture: Capture, draws: range, sides: int
+    ) -> LiveSide:
+        noise = Noise(self._seed, _STREAMS[name], draws, self._latent)
+        return LiveSide(capture, samples, noise, self._memory // (2 * sides), self._block)
+
+    def _identity(
+        self, side: str, samples: Samples, live: LiveSide, out: str | Path | None
+    ) -> dict[str, Any]:
+        rows = live.block_rows() if out is None else stored_block(out, live.block_rows())
+        return {
+            "kind": KIND,
+            "genmem": metadata.version("genmem"),
+            "data": samples.digest(),
+            "samples": len(samples),
+            "side": side,
+            "objective": self._objective,
+            "draws": self._draws,
+            "latent": self._latent,
+            "seed": self._seed,
+            "checkpoints": list(self._trajectory.active),
+            "weights": [float(self._trajectory.weights[c]) for c in self._trajectory.active],
+            "block": rows,
+            # The recipe decides what a model sees of a data set (binarisation, dequantisation).
+            "recipe": None if self._recipe is None else self._recipe.to_dict(),
+        }
+
+
+def score(
+    queries: FactorStore,
+    points: FactorStore,
+    k: int | None = None,
+    proponents: bool = True,
+    *,
+    memory: int = 1 << 30,
+    progress: Progress | None = None,
+) -> Float64 | TopInfluences:
+    """`TracIn.influence` of what `TracIn.capture` kept of both sides; the model is not needed.
+
+    Raises RunMismatchError if the stores are of other checkpoints, weights or objectives.
+    """
+    points.require(
+        objective=queries.identity["objective"],
+        checkpoints=list(queries.checkpoints),
+        weights=list(queries.weights),
+    )
+    visits = zip(queries.checkpoints, queries.weights, strict=True)
+    count = len(queries.checkpoints)
+    return influence_scores(queries, points, visits, count, k, proponents, memory, progress)
+
+
+def _model(run: Any, model: nn.Module | None) -> nn.Module:
+    if (run is None) == (model is None):
+        raise ValueError(
+            "TracIn: a Run brings its own model, and checkpoints need model=; exactly one is wanted"
+        )
+    found: nn.Module = run.model() if model is None else model
+    return found
+
+
+def _loss(objective: Any, recipe: Any) -> tuple[str, Loss]:
+    """The name of an objective, and its loss function."""
+    if objective is None:
+        if recipe is None:
+            raise ValueError("TracIn: objective is None; checkpoints without a Run need a loss")
+        from genmem.objectives import make
+
+        objective = make(recipe)
+    function = getattr(objective, "loss", objective)
+    if not callable(function):
+        raise TypeError(
+            f"TracIn: objective is {objective!r}; a function "
+            "loss(model, batch, noise) or an object with such a method is wanted"
+        )
+    name = getattr(objective, "name", None) or getattr(objective, "__qualname__", None)
+    return str(name or type(objective).__qualname__), function

@@ -1,0 +1,64 @@
+"""The cheaper of two exact forms, and the golden values of a linear layer with bias."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from genmem.influence import capture_factors
+from genmem.influence.forms import wants_tokens
+from genmem.kernels import Factors, grad_dot, grad_dot_diagonal
+
+# Golden values of two samples with two and three tokens.
+INPUTS = ([(1, 2, 0), (0, 1, -1)], [(2, 0, 1), (1, 1, 1), (0, -1, 2)])
+GRADIENTS = ([(0.5, -1), (2, 1)], [(1, 1), (-1, 0.5), (0, 3)])
+
+
+def golden_factors(form: str, sample: int) -> Factors:
+    """A linear layer that sees the sample's tokens, under a loss with these output gradients."""
+    model = nn.Linear(3, 2).double()
+    x = torch.tensor([INPUTS[sample]], dtype=torch.float64)
+    g = torch.tensor([GRADIENTS[sample]], dtype=torch.float64)
+    return capture_factors(model, lambda m, x, _: (m(x) * g).sum((1, 2)), x, form=form)
+
+
+@pytest.mark.parametrize("form", ["tokens", "dense"])
+def test_golden_product_and_norms(form: str) -> None:
+    first, second = golden_factors(form, 0), golden_factors(form, 1)
+    np.testing.assert_allclose(grad_dot(first, second), [[-10.0]], rtol=1e-14)
+    np.testing.assert_allclose(grad_dot_diagonal(first, first), [22.5], rtol=1e-14)
+    np.testing.assert_allclose(grad_dot_diagonal(second, second), [91.0], rtol=1e-14)
+
+
+def test_rule_of_784_to_512() -> None:
+    # H = 784 * 512 / 1296 = 309.7: pairs to 17 tokens, norms to 309.
+    assert wants_tokens("pairs", 17, 784, 512)
+    assert not wants_tokens("pairs", 18, 784, 512)
+    assert wants_tokens("norms", 309, 784, 512)
+    assert not wants_tokens("norms", 310, 784, 512)
+    assert wants_tokens("tokens", 10**6, 1, 1)
+    assert not wants_tokens("dense", 1, 784, 512)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_bias_counts_as_an_input(bias: bool) -> None:
+    # 3 tokens, T^2 = 9: H(18, 18) = 9 is not more, H(19, 18) = 9.24 is.
+    x = torch.randn(2, 3, 18)
+    layers = capture_factors(
+        nn.Linear(18, 18, bias=bias), lambda m, x, _: m(x).square().sum((1, 2)), x
+    ).layers
+    assert layers[0].inputs.shape == ((6, 18) if bias else (2, 18 * 18))
+
+
+def test_the_rule_chooses_per_layer() -> None:
+    # One token of width 6 stays tokens; 16 tokens of the same layer cost less as a gradient.
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Flatten(), nn.Linear(96, 8)).double()
+    x = torch.randn(2, 16, 6, dtype=torch.float64)
+    layers = capture_factors(model, lambda m, x, _: m(x).square().sum(1), x).layers
+    assert [layer.name for layer in layers] == ["0.weight", "3.weight"]
+    assert layers[0].inputs.shape == (2, 6 * 6 + 6)
+    assert not layers[0].bias
+    assert layers[1].inputs.shape == (2, 96)
+    assert layers[1].bias
