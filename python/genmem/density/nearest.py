@@ -1,0 +1,186 @@
+"""k-nearest-neighbour density with exact leave-one-out and influence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
+
+from genmem.density.duplicates import EqualRows, equal_rows
+from genmem.density.log_density import AbstractLogDensity
+from genmem.density.logspace import log_unit_ball
+from genmem.density.parameters import check_choice, check_count
+from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, row_blocks
+from genmem.density.top import InfluenceBlock
+from genmem.kernels import nearest_sq
+from genmem.kernels.native import Exclude, excluded
+
+Skip = Int64 | Literal["self"] | None
+
+
+class NearestNeighborDensity(AbstractLogDensity):
+    """Log-density from the distance to the k-th nearest row, in nats.
+
+    log p(z) = log k - log N - log V_d - d log R_k(z),   V_d = volume of the unit ball
+    IF(x_i, z) = log((N-1)/N) + d log(R_{k+1}(z) / R_k(z)) if x_i is among the k nearest,
+                 log((N-1)/N) otherwise
+    M_i = log((N-1)/N) + d log(r_k(i) / r_{k-1}(i)),  r_j(i) = distance to the j-th other row
+
+    A query that is a training row is its own first neighbour, at distance 0: so r_0 = 0, and with
+    k = 1 every row without an equal has log p = +inf and M = +inf. Use k >= 2 at training rows.
+    Neighbours are ordered by (distance, index). Where R_{k+1} = R_k (ties, or copies at 0) the
+    second term is 0, whichever of the tied rows is taken away.
+
+    k           neighbours, fewer than there are rows
+    duplicates  "inf": R_k = 0 gives log p = +inf; exactly k rows at z then have IF = +inf
+                "distinct": the density of the set of distinct rows; N is their number, to leave a
+                row out is to leave all its equals out, and equal rows share one value
+                "raise": an error that names the rows
+    memory      working memory in bytes, beyond inputs and answers
+    threads     threads of the kernels, None = as many as the process may use
+    backend     backend of the kernels
+
+    Fitted: points_ (n, d), the rows in use; multiplicities_ (N,), how many rows equal each, itself
+    counted; n_features_in_. The density does not integrate to 1, so it cannot be sampled.
+    Source: Loftsgaarden & Quesenberry (1965), Annals of Mathematical Statistics 36, 1049.
+    """
+
+    points_: Rows
+    multiplicities_: Int64
+
+    def __init__(
+        self,
+        k: int = 10,
+        *,
+        duplicates: str = "inf",
+        memory: int = DEFAULT_MEMORY,
+        threads: int | None = None,
+        backend: str = "auto",
+    ) -> None:
+        self.k = k
+        self.duplicates = duplicates
+        self.memory = memory
+        self.threads = threads
+        self.backend = backend
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
+        """Keep the rows X (N, d), by reference unless "distinct" drops some; y is ignored.
+
+        Raises ValueError if there are not more than k rows ("distinct": distinct rows), for a
+        non-finite row, and with duplicates="raise" for equal rows.
+        """
+        operation = self._called("fit")
+        k = check_count(self.k, "k", operation)
+        check_count(self.memory, "memory", operation)
+        check_choice(self.duplicates, "duplicates", ("inf", "distinct", "raise"), operation)
+        points = self._fit_rows(X)
+        equal = equal_rows(points)
+        if self.duplicates == "raise":
+            _refuse_equal(equal, operation)
+        merged = self.duplicates == "distinct"
+        rows = len(equal.first) if merged else len(points)
+        if rows <= k:
+            raise ValueError(
+                f"{operation}: X has {rows}{' distinct' if merged and rows > 1 else ''} "
+                f"sample{'s' if rows > 1 else ''}; at least k + 1 = {k + 1} are wanted"
+            )
+        self.multiplicities_ = equal.multiplicity
+        self.points_ = points[equal.first] if rows < len(points) else points
+        # Which row of points_ stands for each training row.
+        self._stand_in = equal.group if merged else np.arange(len(points), dtype=np.int64)
+        return self
+
+    def score_samples(self, Z: npt.ArrayLike, exclude: Exclude = None) -> Float64:
+        """log p(z) of each query, in nats; +inf where k rows lie at z.
+
+        Z        (M, d) queries; one that is also a training row counts itself unless excluded
+        exclude  None | "self" (query i is training row i) | (M,) integers, -1 = none
+        returns  (M,)
+        """
+        queries = self._query_rows(Z, "score_samples")
+        operation = self._called("score_samples")
+        skip = excluded(operation, exclude, len(queries), self._training_size())
+        if skip is not None:
+            skip = np.where(skip >= 0, self._stand_in[skip], -1)
+        return self._log_density(queries, skip)
+
+    def score_samples_loo(self) -> Float64:
+        """log p(x_i | D without x_i) = log k - log(N-1) - log V_d - d log r_k(i), (N,), in nats."""
+        check_is_fitted(self)
+        return self._log_density(self.points_, "self")[self._stand_in]
+
+    def score(self, X: npt.ArrayLike, y: object = None) -> float:
+        """Sum of log p over the rows of X, in nats."""
+        return float(self.score_samples(X).sum())
+
+    def self_influence(self) -> Float64:
+        """M_i of every training row (N,), in nats."""
+        check_is_fitted(self)
+        radii = np.zeros((len(self.points_), self.k + 1))
+        radii[:, 1:] = self._nearest(self.points_, self.k, "self")[0]
+        answer = self._log_share_left() + self._log_ratio(radii)
+        return np.asarray(answer[self._stand_in])
+
+    @property
+    def influence_is_exact(self) -> bool:
+        """True: the closed form is the refit."""
+        return True
+
+    def _training_size(self) -> int:
+        return len(self._stand_in)
+
+    def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock]:
+        for block in row_blocks(len(Z), 24 * len(self._stand_in), self.memory):
+            sq, index = self._nearest(Z[block], self.k + 1, None)
+            scores = np.full((len(sq), len(self.points_)), self._log_share_left())
+            near = np.take_along_axis(scores, index[:, :-1], axis=1)
+            near += self._log_ratio(sq)[:, None]
+            np.put_along_axis(scores, index[:, :-1], near, axis=1)
+            merged = len(self.points_) < len(self._stand_in)
+            yield InfluenceBlock(block, scores[:, self._stand_in] if merged else scores, None)
+
+    def _log_density(self, queries: Rows, skip: Skip) -> Float64:
+        radius_sq = self._nearest(queries, self.k, skip)[0][:, -1]
+        d, rows = self.points_.shape[1], np.full(len(queries), len(self.points_), np.float64)
+        if isinstance(skip, str):
+            rows -= 1
+        elif skip is not None:
+            rows -= skip >= 0
+        with np.errstate(divide="ignore"):
+            log_ball = log_unit_ball(d) + 0.5 * d * np.log(radius_sq)
+        return np.asarray(np.log(self.k) - np.log(rows) - log_ball)
+
+    def _nearest(self, queries: Rows, k: int, skip: Skip) -> tuple[Float64, Int64]:
+        sq, index = nearest_sq(
+            queries, self.points_, k, exclude=skip, threads=self.threads, backend=self.backend
+        )
+        return np.asarray(sq), np.asarray(index)
+
+    def _log_ratio(self, sq: Float64) -> Float64:
+        """d log(R_{k+1} / R_k) from squared radii, the last two columns; 0 where they are equal."""
+        inner, outer = sq[:, -2], sq[:, -1]
+        answer = np.zeros(len(sq))
+        apart = outer > inner
+        with np.errstate(divide="ignore"):
+            log_ratio = np.log(outer[apart]) - np.log(inner[apart])
+        answer[apart] = 0.5 * self.points_.shape[1] * log_ratio
+        return answer
+
+    def _log_share_left(self) -> float:
+        return float(np.log1p(-1.0 / len(self.points_)))
+
+
+def _refuse_equal(equal: EqualRows, operation: str) -> None:
+    if len(equal.first) == len(equal.group):
+        return
+    most = equal.group[equal.multiplicity.argmax()]
+    copies = np.flatnonzero(equal.group == most)
+    named = ", ".join(map(str, copies[:5])) + (", ..." if len(copies) > 5 else "")
+    raise ValueError(
+        f"{operation}: rows {named} of X are equal (multiplicity {len(copies)}), and "
+        f"{np.count_nonzero(equal.multiplicity > 1)} of {len(equal.group)} rows have an equal; "
+        'none is wanted with duplicates="raise"'
+    )
