@@ -49,9 +49,9 @@ Kernels kernels(Isa isa) {
 // chunks, whoever computed them.
 constexpr int64_t kChunk = 32 * kPoints;
 
-// From this many query blocks on, whole queries keep all threads busy; below, chunks are shared out
-// too. Which way is taken changes no bit of the answer.
-constexpr int64_t kManyBlocks = 16;
+// Tasks wanted: whole queries when there are many, else the chunks are shared out too, in as many
+// groups as it takes. The groups change no bit of the answer.
+constexpr int64_t kTasks = 16;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -72,18 +72,18 @@ class Scratch {
   std::unique_ptr<double, Free> memory_;
 };
 
-// The cut of M x N pairs: blocks of queries, and groups of chunks of points.
+// The cut of M x N pairs: blocks of queries times groups of consecutive chunks of points.
 struct Cut {
   Cut(int64_t queries, int64_t points)
       : blocks(ceil_div(queries, kRows)),
-        chunks(std::max<int64_t>(1, ceil_div(points, kChunk))),
-        groups(blocks >= kManyBlocks ? 1 : chunks) {}
+        chunks(ceil_div(points, kChunk)),
+        groups(std::min(chunks, ceil_div(kTasks, std::max<int64_t>(1, blocks)))) {}
 
   int64_t tasks() const { return blocks * groups; }
   int64_t block(int64_t task) const { return task / groups; }
   int64_t group(int64_t task) const { return task % groups; }
-  int64_t first_chunk(int64_t group) const { return groups == 1 ? 0 : group; }
-  int64_t end_chunk(int64_t group) const { return groups == 1 ? chunks : group + 1; }
+  int64_t first_chunk(int64_t group) const { return group * chunks / groups; }
+  int64_t end_chunk(int64_t group) const { return (group + 1) * chunks / groups; }
 
   int64_t blocks, chunks, groups;
 };
