@@ -254,6 +254,20 @@ def test_no_sample_is_memorized(made_up_run: Maker, tmp_path: Path) -> None:
     assert "Duplicates" not in seen.text
 
 
+def test_too_few_models_to_certify_a_list(made_up_run: Maker, tmp_path: Path) -> None:
+    """Every list is limited by the smallest p-value, K^-L: the page says so, not "chance"."""
+    run = made_up_run(60)
+    run.summary.update(folds=4, repeats=3)
+    table = run.tables["scores/memorization.parquet"]
+    highest = table["score"] >= table["score"].quantile(0.9)
+    table["pvalue"] = np.where(highest, 4.0**-3, 0.9)
+    table["qvalue"] = np.where(highest, 0.15, 1.0)
+    seen = Page(made(run, tmp_path / "run"))
+    assert "no p-value can be below 1/64" in seen.text
+    assert "holds 6 images, at a false discovery rate of 15" in seen.text
+    assert "chance may explain" not in seen.text
+
+
 def test_samples_without_a_score_are_counted(made_up_run: Maker, tmp_path: Path) -> None:
     run = made_up_run(60)
     table = run.tables["scores/memorization.parquet"]

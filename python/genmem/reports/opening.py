@@ -46,12 +46,31 @@ def _how_many(tables: Tables) -> str:
     if undefined:
         rest = f" For {words.counted(undefined, tables.noun)} the score is undefined."
     if not number:
-        return f"{whole}none is memorized at a false discovery rate of 5\u202f%.{rest}"
+        none = f"{whole}none is memorized at a false discovery rate of 5\u202f%."
+        return " ".join(part for part in (none, _too_few_models(tables), rest.strip()) if part)
     verb, them = ("is", "it") if number == 1 else ("are", "them")
     return (
         f"{whole}{words.count(number)} ({words.share(number, tables.n)}) {verb} memorized at a "
         f"false discovery rate of 5\u202f%: models find {them} more probable for having trained "
         f"on {them}.{rest}"
+    )
+
+
+def _too_few_models(tables: Tables) -> str:
+    """What a run can certify whose smallest possible p-value, K^-L, is reached but not enough."""
+    table, summary = tables.scores, tables.summary
+    if not {"pvalue", "qvalue"} <= set(table.columns):
+        return ""
+    q, p = column(table, "qvalue"), column(table, "pvalue")
+    folds, repeats = int(summary["folds"]), int(summary["repeats"])
+    lowest = float(folds) ** -repeats
+    if not np.isfinite(q).any() or not (p <= lowest * (1 + 1e-9)).any():
+        return ""
+    listed = int((q <= np.nanmin(q)).sum())
+    return (
+        f"With {folds} folds and {repeats} repeats no p-value can be below 1/{folds**repeats:,}: "
+        f"the shortest list this run can certify holds {words.counted(listed, tables.noun)}, at a "
+        f"false discovery rate of {words.share(float(np.nanmin(q)), 1.0)}. More repeats tell more."
     )
 
 
@@ -61,9 +80,10 @@ def _the_most(tables: Tables, gallery: Gallery) -> str:
     middle = words.nats(float(np.nanmedian(tables.score)))
     ends = "" if card.interval == "no interval" else f" (95\u202f% interval {card.interval})"
     if not card.memorized:
+        chance = "" if _too_few_models(tables) else ", which chance may explain"
         return (
-            f"The highest score, that of {who}, is {card.score} nats{ends}, which chance may "
-            f"explain; the median is {middle}."
+            f"The highest score, that of {who}, is {card.score} nats{ends}{chance}; the median is "
+            f"{middle}."
         )
     return (
         f"The most memorized, {who}, gains {card.score} nats of log-likelihood{ends}; the median "
