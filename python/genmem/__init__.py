@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from genmem.reports import report as report
     from genmem.training import Recipe as Recipe
     from genmem.training import Run as Run
-    from genmem.training import train as train
+    from genmem.training.train import train as train
 
 # Where a name lives that is loaded on first use; None: the name is a module of its own.
 _LATER = {

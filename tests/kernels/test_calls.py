@@ -79,7 +79,8 @@ kernels.knn(points[:3], points[:50], 2)
 def test_ctrl_c_is_answered_within_a_second(call: str) -> None:
     """A call of minutes stops, raises KeyboardInterrupt, and the next call works."""
     script = INTERRUPTED.format(call=call)
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         time.sleep(0.7)

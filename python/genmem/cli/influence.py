@@ -1,0 +1,158 @@
+"""`genmem influence DATA`: which training samples drive the likelihood of which others."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from genmem.cli.options import (
+    Data,
+    Debug,
+    Limit,
+    Out,
+    Preset,
+    PresetName,
+    Seed,
+    Threads,
+    run_directory,
+)
+from genmem.cli.progress import Report, progress
+from genmem.cli.recipes import Objective, recipe_of
+
+if TYPE_CHECKING:
+    from genmem.datasets import Dataset
+    from genmem.influence import TracIn
+    from genmem.training import Recipe, Run
+
+
+def influence(
+    data: Data,
+    out: Out = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    preset: Preset = PresetName.quick,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Run directory that `genmem train` wrote for this DATA (default: a training of "
+            "the preset's ELBO model, kept in the directory of this run).",
+            show_default=False,
+        ),
+    ] = None,
+    samples: Annotated[
+        str | None,
+        typer.Option(
+            "--samples",
+            metavar="I,J,...",
+            help="Identities of the samples whose proponents and opponents are listed "
+            "(default: the ten of largest self-influence).",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="Proponents and opponents listed per sample.")
+    ] = 5,
+    draws: Annotated[
+        int, typer.Option("--draws", min=2, help="Latent draws per gradient; an even number.")
+    ] = 16,
+    limit: Limit = None,
+    debug: Debug = False,
+) -> None:
+    """Trace the influence of samples of DATA on themselves and on each other through a training.
+
+    Writes scores/self_influence.parquet (both forms) and influence/proponents.parquet.
+    """
+    from genmem import datasets
+    from genmem.influence import TracIn
+    from genmem.ledger import bind
+    from genmem.studies.samples import influence_table
+    from genmem.studies.stages import write_table
+
+    if draws % 2:
+        raise typer.BadParameter(f"--draws: {draws} cannot be halved; an even number is wanted")
+    held = datasets.load(data, limit=limit)
+    asked = _positions(held, samples)
+    directory = run_directory(out, data, preset, "influence")
+    recipe = recipe_of(held, preset.value, Objective.elbo.value, seed)
+    bind(directory, _identity(held, run, recipe, draws, seed))
+    with progress() as tell:
+        trained = _trained(run, held, recipe, directory, tell)
+        tracin = TracIn(trained, draws=draws, seed=seed, progress=tell)
+        own = _self_influence(directory, tracin, held, tell)
+        positions = np.argsort(-own, kind="stable")[:10] if asked is None else asked
+        table = influence_table(tracin, held, positions, top)
+        write_table(directory / "influence" / "proponents.parquet", table)
+    typer.echo("sample   self-influence   strongest proponents")
+    for position in positions:
+        name = held.index[position]
+        rows = table[(table["index"] == name) & (table["side"] == "proponent")]
+        listed = ", ".join(str(other) for other in rows["train_index"])
+        typer.echo(f"{name:<8} {own[position]:<16.4g} {listed}")
+    typer.echo(f"tables: {directory}")
+
+
+def _identity(
+    data: Dataset, run: Path | None, recipe: Recipe, draws: int, seed: int
+) -> dict[str, Any]:
+    traced = recipe.to_dict() if run is None else str(run.resolve())
+    return {
+        "influence": {"run": traced, "draws": draws, "seed": seed},
+        "data": {"name": data.name, "n": len(data), "fingerprint": data.fingerprint},
+    }
+
+
+def _self_influence(
+    directory: Path, tracin: TracIn, data: Dataset, tell: Report
+) -> npt.NDArray[np.float64]:
+    """Both forms in scores/self_influence.parquet, unless they stand there; the plain one."""
+    import pandas as pd
+
+    from genmem.studies.samples import write_self_influence
+    from genmem.studies.stages import Stages
+
+    name = "scores/self_influence.parquet"
+    work = partial(write_self_influence, directory / name, tracin, data)
+    Stages(directory, tell).do("self-influence", [name], work)
+    return pd.read_parquet(directory / name)["self_influence"].to_numpy(np.float64)
+
+
+def _trained(run: Path | None, data: Dataset, recipe: Recipe, directory: Path, tell: Report) -> Run:
+    from genmem import training
+    from genmem.errors import RunMismatchError
+    from genmem.ledger import read_identity
+
+    if run is None:
+        return training.train(recipe, data, directory / "model", progress=tell)
+    found = training.Run.load(run)
+    traced = read_identity(run)["data"]["fingerprint"]
+    if traced != data.fingerprint:
+        raise RunMismatchError(
+            f"{run} was trained on data with fingerprint {traced}, {data.name} has "
+            f"{data.fingerprint}; influence is traced on the data a model was trained on"
+        )
+    return found
+
+
+def _positions(data: Dataset, text: str | None) -> npt.NDArray[np.int64] | None:
+    """Positions of the identities in a list like "3,17,42"; None if none was given."""
+    if text is None:
+        return None
+    place = {int(name): position for position, name in enumerate(data.index)}
+    try:
+        names = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"--samples: {text!r} is not a list of whole numbers like 3,17,42"
+        ) from None
+    unknown = [name for name in names if name not in place]
+    if unknown or len(set(names)) < len(names):
+        what = f"has no sample {unknown[0]}" if unknown else "would list a sample twice"
+        raise typer.BadParameter(f"--samples: {data.name} {what}")
+    return np.array([place[name] for name in names], np.int64)

@@ -1,0 +1,112 @@
+"""What every verb asks: its words, its units, and where a default comes from."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEBUG = "genmem.debug"
+
+
+class PresetName(StrEnum):
+    """Sizes of a study; what each means for a data set is the table of `genmem.studies.presets`."""
+
+    smoke = "smoke"
+    quick = "quick"
+    paper = "paper"
+
+
+def threads_here() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _positive(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise typer.BadParameter(f"{value} is not a count; at least 1 is wanted")
+    return value
+
+
+def _remember(context: typer.Context, value: bool) -> bool:
+    context.meta[DEBUG] = value
+    return value
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="What is studied: digits, mnist, fashion_mnist, cifar10, a folder of images, or an "
+        ".npz file (`genmem data list` says what is here).",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Directory of the run: made if absent, resumed if it holds this very run, refused if "
+        "it holds another (default: genmem-DATA here, with preset and verb behind it).",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**32 - 1,
+        help="Whole number that fixes folds, initial weights, batches and every draw of noise.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        callback=_positive,
+        help="Worker processes, and threads of a kernel; the answer does not depend on it "
+        "(default: the cores this process may use).",
+        show_default=False,
+    ),
+]
+Preset = Annotated[
+    PresetName,
+    typer.Option(
+        "--preset",
+        help="Size of the study: models, epochs, folds, draws. smoke = seconds, a test that all "
+        "works; quick = minutes; paper = the settings of the published study, hours to days.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        callback=_positive,
+        help="Use the first N samples only (default: all of them).",
+        show_default=False,
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug", callback=_remember, help="Show the whole traceback when something fails."
+    ),
+]
+
+
+def run_directory(out: Path | None, data: str, preset: PresetName, *parts: str) -> Path:
+    """`out`, or genmem-DATA in the working directory, with what is not the default behind it."""
+    if out is not None:
+        return out
+    size = "" if preset is PresetName.quick else preset.value
+    stem = Path(data).stem or "data"
+    return Path("-".join(part for part in ("genmem", stem, size, *parts) if part))

@@ -1,0 +1,237 @@
+"""The stages of an audit, in order, each written once and read back by those behind it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from genmem.ledger import write_text
+from genmem.memorization import MemorizationScores, cross_validate, read_units
+from genmem.studies.agreement import agreement
+from genmem.studies.attributes import assemble, correlate
+from genmem.studies.comparison import cross_validated, halves, learner
+from genmem.studies.correlation import Float64
+from genmem.studies.course import course
+from genmem.studies.duplicates import Duplicates, duplicates
+from genmem.studies.neighbourhood import (
+    Neighbours,
+    knn_self_influence,
+    local_density,
+    neighbours,
+)
+from genmem.studies.presets import Preset
+from genmem.studies.samples import (
+    either_end,
+    influence_table,
+    neighbour_table,
+    read_neighbours,
+    write_images,
+    write_self_influence,
+)
+from genmem.studies.stages import Stages, write_table
+from genmem.studies.summary import blunt_test, summarise
+
+if TYPE_CHECKING:
+    from genmem.datasets import Dataset
+    from genmem.training import Recipe, Run
+
+# Rows of either end of the ranking, and pairs of duplicates, whose pictures are kept for a page.
+_PICTURED_ROWS, _PICTURED_PAIRS = 24, 200
+
+
+@dataclass
+class Pipeline:
+    """One audit of `data` by `preset` in `directory`, with trainings in `pool`."""
+
+    data: Dataset
+    preset: Preset
+    seed: int
+    threads: int
+    directory: Path
+    stages: Stages
+    pool: Executor
+
+    def run_all(self) -> None:
+        """Every stage that does not stand yet."""
+        do, reported = self.stages.do, self.reported
+        do("neighbours", ["scores/neighbours.parquet", "scores/density.parquet"], self._neighbours)
+        do("train", [f"models/{name}" for name in self.preset.recipes], self._train)
+        for name in self.preset.learners():
+            work = self._cross_validate if self._by_folds(name) else self._closed_form
+            do(f"memorization {name}", [f"memorization/{name}"], partial(work, name))
+        outputs = ("scores/memorization", "scores/by_epoch", "tables/history")
+        do("scores", [f"{path}.parquet" for path in outputs], partial(self._scores, reported))
+        do("self-influence", ["scores/self_influence.parquet"], self._self_influence)
+        do("proponents", ["influence/proponents.parquet"], self._proponents)
+        do("attributes", ["scores/attributes.parquet"], self._attributes)
+        tables = ["tables/attribute_correlations.parquet", "tables/agreement.parquet"]
+        do("agreement", tables, self._compare)
+        do("images", ["images.safetensors"], self._images)
+        do("summary", ["summary.json"], self._summary)
+
+    @property
+    def reported(self) -> str:
+        """The model whose scores are the answer; the others are compared with it."""
+        return next(iter(self.preset.recipes))
+
+    @cached_property
+    def near(self) -> Neighbours:
+        return read_neighbours(self.data, self._read("scores/neighbours"))
+
+    @cached_property
+    def scores(self) -> MemorizationScores:
+        return MemorizationScores.load(self.directory / "scores/memorization.parquet")
+
+    @cached_property
+    def run(self) -> Run:
+        from genmem.training import Run
+
+        return Run.load(self.directory / "models" / self.reported)
+
+    @cached_property
+    def twins(self) -> Duplicates:
+        return duplicates(self.near.distances, self.near.positions)
+
+    def _neighbours(self) -> None:
+        near = neighbours(self.data, self.preset.neighbours, threads=self.threads)
+        density = local_density(self.data, seed=self.seed, threads=self.threads)
+        self._write("scores/neighbours", neighbour_table(self.data, near))
+        self._write("scores/density", self._per_sample(**density._asdict()))
+
+    def _train(self) -> None:
+        tell = self.stages.within("train")
+        futures = [
+            self.pool.submit(_train, recipe, self.data, self.directory / "models" / name)
+            for name, recipe in self.preset.recipes.items()
+        ]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            tell("train", done, len(futures))
+
+    def _by_folds(self, name: str) -> bool:
+        return cross_validated(name, self.data, self.preset)
+
+    def _cross_validate(self, name: str) -> None:
+        preset = self.preset
+        cross_validate(
+            learner(name, self.data, preset, self.seed),
+            self.data,
+            preset.folds,
+            preset.repeats if name == self.reported else preset.other_repeats,
+            executor=self.pool,
+            out=self._of(name),
+            seed=self.seed,
+            progress=self.stages.within(f"memorization {name}"),
+        )
+
+    def _closed_form(self, name: str) -> None:
+        if name == "kde":
+            own = self._read("scores/density")["self_influence"].to_numpy()
+        elif name == "knn":
+            own = knn_self_influence(self.near.distances, self.data.rows.shape[1])
+        else:
+            fitted = learner(name, self.data, self.preset, self.seed).fit(self.data.rows)
+            own = fitted.self_influence()
+        self._write(f"memorization/{name}/self_influence", self._per_sample(self_influence=own))
+
+    def _scores(self, name: str) -> None:
+        scores = MemorizationScores.load(self._of(name) / "scores/memorization.parquet")
+        scores.save(self.directory / "scores/memorization.parquet")
+        by_epoch = {
+            f"epoch_{epoch}": scores.by_epoch[:, e] for e, epoch in enumerate(scores.epochs)
+        }
+        self._write("scores/by_epoch", self._per_sample(**by_epoch))
+        self._write("tables/history", course(read_units(self._of(name))))
+
+    def _self_influence(self) -> None:
+        path = self.directory / "scores/self_influence.parquet"
+        write_self_influence(path, self._tracin("self-influence"), self.data)
+
+    def _proponents(self) -> None:
+        shown = either_end(self.scores.score, self.preset.shown)
+        tracin = self._tracin("proponents")
+        table = influence_table(tracin, self.data, shown, self.preset.kin)
+        self._write("influence/proponents", table)
+
+    def _attributes(self) -> None:
+        density = self._read("scores/density")["log_density"].to_numpy()
+        table = assemble(self.data, self.near, density, self.run, self.scores)
+        self._write("scores/attributes", table)
+
+    def _compare(self) -> None:
+        table = self._read("scores/attributes")
+        self._write("tables/attribute_correlations", correlate(table, self.scores.score))
+        memorized = {name: self._memorized(name) for name in self.preset.learners()}
+        split = {name: self._halves(name) for name in memorized if self._by_folds(name)}
+        known = {name: pair for name, pair in split.items() if pair is not None}
+        self._write("tables/agreement", agreement(memorized, table, halves=known))
+
+    def _images(self) -> None:
+        shown = either_end(self.scores.score, max(24, self.preset.shown))
+        kin = self._read("influence/proponents")["train_index"].to_numpy()
+        place = {int(name): position for position, name in enumerate(self.data.index)}
+        positions = {
+            *shown.tolist(),
+            *self.near.positions[shown, : self.preset.kin].ravel().tolist(),
+            *(place[int(name)] for name in kin),
+            *self.twins.pairs[:200].ravel().tolist(),
+        }
+        write_images(self.directory / "images.safetensors", self.data, positions)
+
+    def _summary(self) -> None:
+        records = self.stages.records()
+        said = [text for record in records for text in record["warnings"]]
+        facts = summarise(
+            self.data,
+            self.preset,
+            self.scores,
+            self.twins,
+            seed=self.seed,
+            threads=self.threads,
+            stages=records,
+            warnings=list(dict.fromkeys([*self.scores.warnings, *blunt_test(self.scores), *said])),
+        )
+        text = json.dumps(facts, indent=1, allow_nan=False)
+        write_text(self.directory / "summary.json", text + "\n")
+
+    def _tracin(self, stage: str) -> Any:
+        from genmem.influence import TracIn
+
+        draws, tell = self.preset.influence_draws, self.stages.within(stage)
+        return TracIn(self.run, draws=draws, seed=self.seed, progress=tell)
+
+    def _memorized(self, name: str) -> Float64:
+        if self._by_folds(name):
+            path = self._of(name) / "scores/memorization.parquet"
+            return MemorizationScores.load(path).score
+        column = self._read(f"memorization/{name}/self_influence")["self_influence"]
+        return np.asarray(column, np.float64)
+
+    def _halves(self, name: str) -> tuple[Float64, Float64] | None:
+        scores = MemorizationScores.load(self._of(name) / "scores/memorization.parquet")
+        return halves(self._of(name), scores, self.seed)
+
+    def _of(self, name: str) -> Path:
+        return self.directory / "memorization" / name
+
+    def _per_sample(self, **columns: Any) -> pd.DataFrame:
+        return pd.DataFrame({"index": self.data.index, **columns})
+
+    def _read(self, path: str) -> pd.DataFrame:
+        return pd.read_parquet(self.directory / f"{path}.parquet")
+
+    def _write(self, path: str, table: pd.DataFrame) -> None:
+        write_table(self.directory / f"{path}.parquet", table)
+
+
+def _train(recipe: Recipe, data: Dataset, out: Path) -> None:
+    from genmem.training import train
+
+    train(recipe, data, out)
