@@ -64,7 +64,7 @@ def test_the_published_settings() -> None:
 def test_hostile_input() -> None:
     with pytest.raises(ValueError, match="'huge' is not one of smoke, quick, paper"):
         preset("huge", load("digits"))
-    with pytest.raises(ValueError, match="digits has 1 rows; at least 7 are wanted for 3 folds"):
+    with pytest.raises(ValueError, match="digits has 1 rows; at least 9 are wanted for 3 folds"):
         preset("smoke", load("digits", limit=1))
     with pytest.raises(ValueError, match="digits has 19 rows; at least 20"):
         preset("quick", load("digits", limit=19))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import Annotated
 
 import typer
@@ -66,6 +68,7 @@ def audit(
             seed=seed,
             threads=threads or threads_here(),
             progress=tell,
+            command=shlex.join(["genmem", *sys.argv[1:]]),
         )
         tell("page", 0, 1)
         page = genmem.report(directory)

@@ -218,6 +218,7 @@ def _cautions(folds: int, repeats: int, ess_min: Float) -> tuple[str, ...]:
     if few:
         found.append(
             f"{few} of {len(ess_min)} rows have fewer than {_FEW_DRAWS:g} effective draws under"
-            " some model: their log p is too low and its error is not known"
+            f" some model (median row {np.median(ess_min):.1f}): their log p is too low there, by"
+            " an amount that its standard error does not tell; more eval_draws help"
         )
     return tuple(found)

@@ -40,6 +40,7 @@ def audit(
     threads: int | None = None,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    command: str | None = None,
 ) -> Path:
     """Audit a data set into the run directory `out`, and return that directory.
 
@@ -50,6 +51,7 @@ def audit(
     progress  called with (stage, done, total)
     executor  where trainings run, instead of `threads` processes of this machine; its workers must
               see `out`
+    command   the line that started it, for the page to show
 
     A killed audit goes on where it stopped, and ends with the same tables.
     Raises RunMismatchError if `out` holds another run, OSError if it cannot be written, ValueError
@@ -66,7 +68,7 @@ def audit(
     with ExitStack() as stack:
         pool = executor or stack.enter_context(processes(workers))
         stages = Stages(directory, progress)
-        Pipeline(data, chosen, seed, workers, directory, stages, pool).run_all()
+        Pipeline(data, chosen, seed, workers, directory, stages, pool, command).run_all()
     return directory
 
 

@@ -57,6 +57,7 @@ class Pipeline:
     directory: Path
     stages: Stages
     pool: Executor
+    command: str | None = None
 
     def run_all(self) -> None:
         """Every stage that does not stand yet."""
@@ -174,14 +175,14 @@ class Pipeline:
         self._write("tables/agreement", agreement(memorized, table, halves=known))
 
     def _images(self) -> None:
-        shown = either_end(self.scores.score, max(24, self.preset.shown))
+        shown = either_end(self.scores.score, max(_PICTURED_ROWS, self.preset.shown))
         kin = self._read("influence/proponents")["train_index"].to_numpy()
         place = {int(name): position for position, name in enumerate(self.data.index)}
         positions = {
             *shown.tolist(),
             *self.near.positions[shown, : self.preset.kin].ravel().tolist(),
             *(place[int(name)] for name in kin),
-            *self.twins.pairs[:200].ravel().tolist(),
+            *self.twins.pairs[:_PICTURED_PAIRS].ravel().tolist(),
         }
         write_images(self.directory / "images.safetensors", self.data, positions)
 
@@ -195,6 +196,7 @@ class Pipeline:
             self.twins,
             seed=self.seed,
             threads=self.threads,
+            command=self.command,
             stages=records,
             warnings=list(dict.fromkeys([*self.scores.warnings, *blunt_test(self.scores), *said])),
         )

@@ -133,13 +133,22 @@ def preset(name: str, data: Dataset, *, seed: int = 0) -> Preset:
         made = Preset(name, _recipes(base, draws=5), folds, repeats, others, influence_draws=4)
     else:
         made = Preset(name, _recipes(base, draws=5), folds=10, repeats=10, other_repeats=10)
-    least = max(2 * made.folds, made.neighbours + 2)
+    least = _least_rows(made)
     if len(data) < least:
         raise ValueError(
             f"preset {name}: {data.name} has {len(data)} rows; at least {least} are wanted for "
             f"{made.folds} folds and {made.neighbours} neighbours"
         )
     return made
+
+
+def _least_rows(made: Preset) -> int:
+    """The fewest rows of which each training part, all but the largest fold, fits every model."""
+    part = max(made.folds, made.neighbours + 1, made.components)
+    least = 2 * made.folds
+    while least - -(-least // made.folds) < part:
+        least += 1
+    return least
 
 
 def _recipes(base: Recipe, draws: int) -> dict[str, Recipe]:

@@ -31,6 +31,7 @@ def summarise(
     *,
     seed: int,
     threads: int,
+    command: str | None,
     stages: list[dict[str, Any]],
     warnings: list[str],
 ) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def summarise(
     recipe = preset.recipes[reported]
     return {
         "title": f"Memorization in {data.name}",
+        "command": command,
         "data": {
             "name": data.name,
             "n": len(data),
