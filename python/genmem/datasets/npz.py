@@ -43,7 +43,7 @@ def load(path: str | Path, *, limit: int | None = None) -> Dataset:
     value_range, classes = arrays.get("value_range"), arrays.get("classes")
     data = Dataset(
         name=path.stem,
-        x=_images(path, arrays["x"]),
+        x=_images(path, arrays["x"], saved={"index", "value_range"} <= arrays.keys()),
         y=arrays.get("y"),
         index=arrays.get("index", np.empty(0, np.int64)),
         value_range=(math.nan, math.nan) if value_range is None else _entries(value_range),
@@ -85,10 +85,11 @@ def _entries(array: npt.NDArray[Any]) -> tuple[Any, ...]:
     return tuple(np.atleast_1d(array).tolist())
 
 
-def _images(path: Path, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _images(path: Path, x: npt.NDArray[Any], saved: bool) -> npt.NDArray[Any]:
+    # What `save` wrote is (N, C, H, W) whatever it looks like.
     if x.ndim == 3:
         return x[:, None]
-    if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
+    if not saved and x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
         raise DataError(
             f"{path}: x has shape {x.shape}, which looks like (N, H, W, C); (N, C, H, W) is wanted "
             "(x.transpose(0, 3, 1, 2))"

@@ -36,9 +36,11 @@ def agreement(
 
     returns  a, b; spearman, lower, upper, pvalue; overlap, the number of samples in both top k,
              overlap_expected by chance (k^2 / N) and overlap_pvalue; k; with attributes: partial,
-             partial_lower, partial_upper; with halves: reliability_a, reliability_b (split-half
-             Spearman brought to full length, 2r / (1 + r)) and corrected = spearman /
-             sqrt(reliability_a reliability_b), which may exceed 1; NaN where a model has no halves
+             partial_lower, partial_upper (NaN for a score whose ranks the attributes determine, as
+             the log-density does those of KDE self-influence); with halves: reliability_a,
+             reliability_b (split-half Spearman brought to full length, 2r / (1 + r)) and corrected
+             = spearman / sqrt(reliability_a reliability_b), which may exceed 1; NaN where a model
+             has no halves
     """
     held = {name: _score(name, values) for name, values in scores_by_model.items()}
     if len(held) < 2:

@@ -56,8 +56,11 @@ def read_neighbours(data: Dataset, table: pd.DataFrame) -> Neighbours:
 
 def write_self_influence(path: Path, tracin: TracIn, data: Dataset) -> Float64:
     """Write index, self_influence (plain), unbiased (two sets of draws); returns the plain one."""
-    own = tracin.self_influence(data)
-    columns = {"self_influence": own, "unbiased": tracin.self_influence(data, unbiased=True)}
+    from genmem.models import single_thread
+
+    with single_thread():
+        own = tracin.self_influence(data)
+        columns = {"self_influence": own, "unbiased": tracin.self_influence(data, unbiased=True)}
     write_table(path, pd.DataFrame({"index": data.index, **columns}))
     return own
 
@@ -68,7 +71,10 @@ def influence_table(tracin: TracIn, data: Dataset, chosen: Int64, k: int) -> pd.
 
     A side lists only samples whose score has its sign, so it may hold fewer than k.
     """
-    matrix = tracin.influence(data.take(chosen), data)
+    from genmem.models import single_thread
+
+    with single_thread():
+        matrix = tracin.influence(data.take(chosen), data)
     rows = []
     for position, scores in zip(chosen, matrix, strict=True):
         for side, signed in (("proponent", scores), ("opponent", -scores)):
