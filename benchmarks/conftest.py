@@ -25,6 +25,7 @@ LIBRARIES = (
     "torch",
     "faiss-cpu",
     "captum",
+    "dattri",
     "dattri-llm",
 )
 

@@ -210,7 +210,7 @@ def test_another_run_is_refused_with_both_values(run: Path, data: Dataset) -> No
 
 
 def test_hostile_input(data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="rows; at least 7 are wanted for 3 folds"):
+    with pytest.raises(ValueError, match="rows; at least 9 are wanted for 3 folds"):
         audit(data.take([0]), tmp_path, "smoke")
     with pytest.raises(ValueError, match="'huge' is not one of"):
         audit(data, tmp_path, "huge")
