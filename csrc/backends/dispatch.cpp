@@ -55,6 +55,11 @@ constexpr int64_t kTasks = 16;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// More threads than tasks are never started, and need no scratch.
+int workers(const Plan& plan, int64_t tasks) {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(plan.threads, tasks)));
+}
+
 class Scratch {
  public:
   Scratch(int workers, int64_t doubles) : doubles_(ceil_div(doubles, 8) * 8) {
@@ -94,7 +99,7 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const in
          int64_t k, double* sq, int64_t* index) {
   const KnnKernel kernel = kernels(plan.isa).knn;
   const Cut cut(queries.rows, points.rows);
-  const Scratch scratch(plan.threads, kPairScratch + kPairBlock);
+  const Scratch scratch(workers(plan, cut.tasks()), kPairScratch + kPairBlock);
   // Heaps of each group; the first group's are the answer.
   const int64_t answer = queries.rows * k;
   std::vector<double> other_sq(static_cast<std::size_t>((cut.groups - 1) * answer));
@@ -134,7 +139,7 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const in
 bool sq_distances(const Plan& plan, const Matrix& queries, const Matrix& points, double* out) {
   const SqDistancesKernel kernel = kernels(plan.isa).sq_distances;
   const Cut cut(queries.rows, points.rows);
-  const Scratch scratch(plan.threads, kPairScratch + kPairBlock);
+  const Scratch scratch(workers(plan, cut.tasks()), kPairScratch + kPairBlock);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const int64_t group = cut.group(number);
     SqDistancesBlock b{queries, points,      cut.block(number) * kRows, 0, 0, 0,
@@ -155,7 +160,7 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points, cons
              const double* log_weights, double scale, Slots* slots) {
   const LogKdeKernel kernel = kernels(plan.isa).log_kde;
   const Cut cut(queries.rows, points.rows);
-  const Scratch scratch(plan.threads, kPairScratch + kPairBlock);
+  const Scratch scratch(workers(plan, cut.tasks()), kPairScratch + kPairBlock);
   std::vector<Slots> partial(
       static_cast<std::size_t>(cut.groups == 1 ? 0 : cut.chunks * queries.rows));
   const auto task = [&](int64_t number, int worker, Clock& clock) {
@@ -231,11 +236,11 @@ void add_layers(GradDotKernel kernel, const std::vector<LayerPair>& layers, Grad
 bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
               int64_t y_samples, bool symmetric, double* out) {
   const GradDotKernel kernel = kernels(plan.isa).grad_dot;
-  const Scratch scratch(plan.threads, kPairScratch + 2 * kPairBlock);
   const auto x_bounds = sample_groups(layers, true, x_samples, kPoints);
   const auto y_bounds = symmetric ? x_bounds : sample_groups(layers, false, y_samples, 4 * kPoints);
   const auto x_groups = static_cast<int64_t>(x_bounds.size()) - 1;
   const auto y_groups = static_cast<int64_t>(y_bounds.size()) - 1;
+  const Scratch scratch(workers(plan, x_groups * y_groups), kPairScratch + 2 * kPairBlock);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const auto x = static_cast<std::size_t>(number / y_groups);
     const auto y = static_cast<std::size_t>(number % y_groups);
@@ -268,9 +273,10 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,
                        double* out) {
   const GradDotKernel kernel = kernels(plan.isa).grad_dot;
-  const Scratch scratch(plan.threads, kPairScratch + 2 * kPairBlock);
   // A task takes some samples at a time, else taking the task would cost more than its work.
   constexpr int64_t kSamples = 64;
+  const int64_t tasks = ceil_div(samples, kSamples);
+  const Scratch scratch(workers(plan, tasks), kPairScratch + 2 * kPairBlock);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const int64_t end = std::min(samples, (number + 1) * kSamples);
     for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
@@ -279,7 +285,7 @@ bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, i
       add_layers(kernel, layers, b, clock);
     }
   };
-  return run_tasks(ceil_div(samples, kSamples), plan.threads, task, plan.interrupted);
+  return run_tasks(tasks, plan.threads, task, plan.interrupted);
 }
 
 }  // namespace backends

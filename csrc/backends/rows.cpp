@@ -50,6 +50,7 @@ class CallerClock final : public Clock {
       : job_(job), interrupted_(interrupted), last_(std::chrono::steady_clock::now()) {}
 
   bool go_on() override {
+    if (job_.stopped.load()) return false;
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ >= kPoll) {
       last_ = now;
@@ -124,13 +125,20 @@ class Pool {
 // Never destroyed: helpers asleep at exit would have to be joined, and a forked child owns none.
 Pool* pool = nullptr;
 
-void forget_pool() { pool = nullptr; }
+// Held over a fork, so that the child never inherits it locked by a thread that it does not have.
+std::mutex pool_mutex;
+
+void before_fork() { pool_mutex.lock(); }
+void after_fork_in_parent() { pool_mutex.unlock(); }
+void after_fork_in_child() {
+  pool = nullptr;
+  pool_mutex.unlock();
+}
 
 Pool& the_pool() {
-  static std::mutex mutex;
-  static const int at_fork = pthread_atfork(nullptr, nullptr, forget_pool);
+  static const int at_fork = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   static_cast<void>(at_fork);
-  const std::lock_guard<std::mutex> lock(mutex);
+  const std::lock_guard<std::mutex> lock(pool_mutex);
   if (!pool) pool = new Pool;
   return *pool;
 }

@@ -24,6 +24,10 @@ from safetensors.numpy import save as to_bytes
 
 from genmem.errors import CheckpointError, RunMismatchError
 
+# Read once: the only way to read it sets it, and threads that do so at once could leave it at 0.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -40,7 +44,7 @@ def write_atomic(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, 0o666 & ~_UMASK)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -165,12 +169,6 @@ def _differences(
         elif old != new:
             found.append((f"{prefix}{name}", old, new))
     return found
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -133,3 +133,8 @@ def test_omp_num_threads_is_obeyed(value: str, threads: int) -> None:
         [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
     )
     assert int(out.stdout) == threads
+
+
+def test_more_threads_than_tasks_cost_nothing(points: np.ndarray) -> None:
+    got = kernels.knn(points[:4], points[:9], 2, threads=10_000_000)
+    assert (got.indices == kernels.knn(points[:4], points[:9], 2, threads=1).indices).all()

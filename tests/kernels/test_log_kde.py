@@ -208,3 +208,16 @@ def test_excluding_a_dominating_weight_keeps_the_rest() -> None:
     """W - w would be 0 in float64; the density left is that of the small weight alone."""
     got = kernels.log_kde([[0.0]], [[0.0], [1.0]], 1.0, weights=[1e30, 1e-5], exclude=[0])
     assert_within(got, kernels.log_kde([[0.0]], [[1.0]], 1.0), 1e-12)
+
+
+def test_unchecked_nan_is_no_crash(backend: str, rng: np.random.Generator) -> None:
+    """assume_finite with a NaN: that query's answer is void, the others are right."""
+    points = rng.standard_normal((300, 3))
+    queries = points[:5].copy()
+    queries[2] = np.nan
+    got = kernels.kde_slots(queries, points, 1.0, backend=backend, assume_finite=True)
+    keep = [0, 1, 3, 4]
+    top, index, rest = reference.kde_slots(queries[keep], points, 1.0)
+    assert (got.top_index[keep] == index).all()
+    assert_within(got.top[keep], top, 1e-12)
+    assert_within(got.rest[keep], rest, 1e-12)

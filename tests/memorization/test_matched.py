@@ -86,3 +86,13 @@ def test_counts_that_leave_no_choice_are_refused(bad):
     folds, repeats, choices = bad
     with pytest.raises(ValueError, match=f"folds is {folds}, repeats {repeats}, choices {choices}"):
         choose_folds([0], folds, repeats, choices=choices)
+
+
+def test_two_folds_and_many_repeats_have_one_choice() -> None:
+    """K = 2 leaves one in-sample fold per repeat, however many repeats there are."""
+    assert (choose_folds([0], 2, 100) == np.zeros((1, 100, 1))).all()
+
+
+def test_enumeration_is_lexicographic() -> None:
+    got = choose_folds([0], 4, 2)[:, :, 0].tolist()
+    assert got == [[a, b] for a in range(3) for b in range(3)]

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genmem.datasets import load
+from genmem.datasets import Dataset, load
 from genmem.memorization import cross_validate, score_values
 from genmem.studies.comparison import cross_validated, halves, learner
 from genmem.studies.presets import preset
@@ -63,3 +63,13 @@ def _folds(directory: Path, repeat: int) -> np.ndarray:
     from genmem.memorization import read_units
 
     return read_units(directory).held_out[repeat]
+
+
+def test_copies_do_not_stop_a_study(tmp_path: Path) -> None:
+    """More equal rows than neighbours: the k-NN density takes them as one row."""
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    x[:9] = 0
+    data = Dataset("copies", x)
+    chosen = preset("smoke", data)
+    scores = cross_validate(learner("knn", data, chosen, 0), data, 3, 2, out=tmp_path)
+    assert np.isfinite(scores.score).all()

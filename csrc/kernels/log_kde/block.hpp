@@ -45,8 +45,9 @@ inline Slots row_slots(double* a, int64_t point) {
   clear(s);
   s.top = highest<L>(a);
   if (s.top == kLowest) return s;
+  // Unchecked input may hold a NaN, which equals nothing: the search must end all the same.
   int64_t at = 0;
-  while (a[at] != s.top) ++at;
+  while (at < kPoints - 1 && a[at] != s.top) ++at;
   s.top_index = point + at;
   a[at] = kLowest;
   s.max = highest<L>(a);

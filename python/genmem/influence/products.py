@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from genmem.influence.protocols import Progress
 from genmem.influence.side import Side
-from genmem.kernels import TopInfluences, grad_dot, top_k
+from genmem.kernels import TopInfluences, grad_products, top_k
 
 Float64 = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def _add_products(
     for checkpoint, weight in visits:
         for rows, left in queries.blocks(checkpoint, weight):
             for columns, right in points.blocks(checkpoint, weight):
-                scores[rows, columns] += grad_dot(left, right)
+                scores[rows, columns] += grad_products(left, right)
                 done += len(left) * len(right)
                 if progress is not None:
                     progress("influence", done, total)

@@ -1,7 +1,8 @@
 """How much each checkpoint counts in TracIn.
 
     "lr"        w_c = eta_c                                         (TracInCP)
-    "lr_steps"  w_c = eta_c (steps since the previous checkpoint) B / N   = eta x epochs
+    "lr_steps"  w_c = eta_c (steps since the previous checkpoint) B / N
+                            = eta x epochs where every epoch takes whole batches only
     "nats"      lr_steps / B: the first-order decrease of the loss at z, in nats, that training on
                 x_i caused, for steps on the mean loss of a batch
 

@@ -102,14 +102,12 @@ def grad_dot(
     Raises ValueError for layers or token counts that do not agree, k outside 1..N or a non-finite
     factor (layer and token named), BackendError if the named backend cannot run here.
     """
-    q, dtype = _native(queries, "queries")
-    x, other = (q, dtype) if points is queries else _native(points, "points")
     if symmetric and points is not queries:
         raise ValueError(
             "grad_dot: symmetric=True, but points is not queries; pass the same factors twice"
         )
+    q, x, dtype = _sides(queries, points)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
-    dtype = np.promote_types(dtype, other)
     if k is None:
         return np.asarray(_core.grad_dot(q, x, symmetric, chosen, count)).astype(dtype, copy=False)
     if not 1 <= k <= len(points):
@@ -124,6 +122,16 @@ def grad_dot(
     return TopInfluences(indices, scores.astype(dtype, copy=False))
 
 
+def grad_products(
+    queries: Factors, points: Factors, *, backend: str = "auto", threads: int | None = None
+) -> Float64:
+    """`grad_dot` as it was summed, (M, N) float64 whatever the factors: for sums of several."""
+    q, x, _ = _sides(queries, points)
+    chosen, count = backend_and_threads("grad_dot", backend, threads)
+    out: Float64 = _core.grad_dot(q, x, False, chosen, count)
+    return out
+
+
 def grad_dot_diagonal(
     queries: Factors, points: Factors, *, backend: str = "auto", threads: int | None = None
 ) -> Float64:
@@ -133,8 +141,7 @@ def grad_dot_diagonal(
             f"grad_dot_diagonal: queries has {len(queries)} samples and points {len(points)}; "
             "they must agree"
         )
-    q, _ = _native(queries, "queries")
-    x = q if points is queries else _native(points, "points")[0]
+    q, x, _ = _sides(queries, points)
     chosen, count = backend_and_threads("grad_dot_diagonal", backend, threads)
     out: Float64 = _core.grad_dot_diagonal(q, x, chosen, count)
     return out
@@ -168,6 +175,15 @@ def _slice(layer: LayerFactors, start: int, stop: int) -> LayerFactors:
         layer.offsets[start : stop + 1] - first,
         layer.bias,
     )
+
+
+def _sides(
+    queries: Factors, points: Factors
+) -> tuple[list[_NativeLayer], list[_NativeLayer], np.dtype[np.floating]]:
+    """Both sides as the native module takes them, and the float type of an answer about them."""
+    q, dtype = _native(queries, "queries")
+    x, other = (q, dtype) if points is queries else _native(points, "points")
+    return q, x, np.promote_types(dtype, other)
 
 
 def _native(factors: Factors, side: str) -> tuple[list[_NativeLayer], np.dtype[np.floating]]:

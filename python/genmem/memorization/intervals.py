@@ -92,11 +92,12 @@ def resampled_logmeanexp(values: Float, weights: Float) -> Float:
 
     values   (L, n) nats, finite
     weights  (B, L) counts, each row of them summing to L
-    One matrix product of exp(v - max v). A resample without the largest values may leave a sum that
+    One sum of exp(v - max v) in the order of the repeats: a matrix product would round as many
+    ways as its library has threads. A resample without the largest values may leave a sum that
     underflows; such sums are formed again from the largest value at least 575 nats further down.
     """
     top = values.max(axis=0)
-    total = weights @ np.exp(values - top)
+    total = _weighted_sum(weights, np.exp(values - top))
     with np.errstate(divide="ignore"):
         out = np.log(total) + top
         lost = total < _TINY
@@ -106,11 +107,19 @@ def resampled_logmeanexp(values: Float, weights: Float) -> Float:
             below = values[:, rows] <= top[rows] - _GAP
             top[rows] = values[:, rows].max(axis=0, initial=-np.inf, where=below)
             terms = np.exp(np.where(below, values[:, rows], -np.inf) - top[rows])
-            total = weights @ terms
+            total = _weighted_sum(weights, terms)
             out[:, rows] = np.where(lost[:, rows], np.log(total) + top[rows], out[:, rows])
             lost[:, rows] &= total < _TINY
             rows = rows[lost[:, rows].any(axis=0)]
     return np.asarray(out - np.log(len(values)))
+
+
+def _weighted_sum(weights: Float, terms: Float) -> Float:
+    """sum_l weights[b, l] terms[l, n], in the order of l: (B, n)."""
+    total = np.zeros((len(weights), terms.shape[1]))
+    for repeat, row in enumerate(terms):
+        total += weights[:, repeat, None] * row
+    return total
 
 
 def bootstrap_matched(chosen: Float, outs: Float, weights: Float) -> Float:

@@ -48,8 +48,9 @@ def choose_folds(
         )
     inside = folds - 1
     if enumerates(folds, repeats):
-        grid = np.indices((inside,) * repeats, dtype=np.int64).reshape(repeats, -1)
-        return np.ascontiguousarray(grid.T[:, :, None])
+        # The digits of 0 .. (K-1)^L - 1 in base K-1, the first repeat's the highest.
+        number, place = np.arange(inside**repeats), inside ** np.arange(repeats)[::-1]
+        return (number[:, None] // place % inside)[:, :, None].astype(np.int64)
     unit = noise.uniforms(seed, index, np.arange(choices), repeats, stream="matched")  # (n, C, L)
     return np.ascontiguousarray((unit * inside).astype(np.int64).transpose(1, 2, 0))
 

@@ -11,23 +11,38 @@ that is lit in one image only) decay through them, at some hundred cycles per nu
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+# The settings are the process's: the first of several threads saves them, the last restores them.
+_lock = threading.Lock()
+_inside = 0
+_saved = 1
+
 
 @contextmanager
 def single_thread() -> Iterator[None]:
     """Run torch in one thread with denormals flushed, and put the caller's settings back."""
-    threads, flushes = torch.get_num_threads(), _flushes_denormals()
+    global _inside, _saved
+    with _lock:
+        if _inside == 0:
+            _saved = torch.get_num_threads()
+        _inside += 1
+    # Denormals are a setting of each thread; torch's number of threads is one of the process.
+    own = _flushes_denormals()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(flushes)
-        torch.set_num_threads(threads)
+        torch.set_flush_denormal(own)
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                torch.set_num_threads(_saved)
 
 
 def _flushes_denormals() -> bool:

@@ -51,7 +51,11 @@ def log_prob(
         part = wanted[start : start + size]
         x = inputs.batch(part)
         noise = evaluation_noise(recipe.common_seed, inputs.identities[part], draws, model.latent)
-        parts.append(log_marginal(model, x, torch.from_numpy(noise)))
+        try:
+            parts.append(log_marginal(model, x, torch.from_numpy(noise)))
+        except FloatingPointError as error:
+            span = f"samples {inputs.identities[part[0]]}..{inputs.identities[part[-1]]}"
+            raise FloatingPointError(f"log_prob: among {span}, {error}") from error
         grey = grey or bool(((x != 0) & (x != 1)).any())
         if progress is not None:
             progress("score", start + len(part), len(wanted))
