@@ -254,6 +254,7 @@ from genmem.datasets import load, plant
 from genmem.studies import audit
 if __name__ == "__main__":
     data = plant(load("digits", limit=90), near_duplicates=0.03, outliers=0.03, seed=2)
+    print("begins", flush=True)
     audit(data, sys.argv[1], "smoke", threads=2)
     print("finished")
 """
@@ -266,26 +267,15 @@ def test_killed_at_random_moments_two_workers_end_with_the_tables_of_one(
     script, out = tmp_path / "killed.py", tmp_path / "run"
     script.write_text(KILLED)
     moments = random.Random(time.time_ns())
-    kills = 0
-    for attempt in range(12):
-        job = subprocess.Popen(
-            [sys.executable, str(script), str(out)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        # The last attempts are left alone: the test is about resuming, not about patience.
-        limit = moments.uniform(0.5, 4.0) if kills < 2 and attempt < 9 else 120.0
-        try:
-            told, _ = job.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            started = (out / "recipe.toml").exists()
+    command = [sys.executable, str(script), str(out)]
+    for _ in range(3):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
+            assert job.stdout is not None
+            assert job.stdout.readline() == "begins\n"
+            time.sleep(moments.uniform(0.1, 1.5))
             job.kill()
-            job.communicate()
-            kills += started
-            continue
-        assert told == "finished\n"
-        break
-    else:
-        pytest.fail("the audit never ended")
+            assert job.stdout.read() == "", "the audit ended before it was killed"
+        assert (out / "recipe.toml").exists()
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "begins\nfinished\n"
     assert_same(out, run)

@@ -19,7 +19,6 @@ from genmem.cli.options import (
     Seed,
     Threads,
     run_directory,
-    threads_here,
 )
 from genmem.cli.progress import progress
 
@@ -66,7 +65,7 @@ def audit(
             directory,
             preset.value,
             seed=seed,
-            threads=threads or threads_here(),
+            threads=threads,
             progress=tell,
             command=shlex.join(["genmem", *sys.argv[1:]]),
         )

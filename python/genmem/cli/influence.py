@@ -69,7 +69,7 @@ def influence(
 
     Writes scores/self_influence.parquet (both forms) and influence/proponents.parquet.
     """
-    from genmem import datasets
+    from genmem import datasets, training
     from genmem.influence import TracIn
     from genmem.ledger import bind
     from genmem.studies.samples import influence_table
@@ -81,10 +81,11 @@ def influence(
     asked = _positions(held, samples)
     directory = run_directory(out, data, preset, "influence")
     recipe = recipe_of(held, preset.value, Objective.elbo.value, seed)
-    bind(directory, _identity(held, run, recipe, draws, seed))
+    given = None if run is None else _given(run, held)
+    bind(directory, _identity(held, given, recipe, draws, seed))
     with progress() as tell:
-        trained = _trained(run, held, recipe, directory, tell)
-        tracin = TracIn(trained, draws=draws, seed=seed, progress=tell)
+        trained = given or training.train(recipe, held, directory / "model", progress=tell)
+        tracin = TracIn(trained, draws=draws, seed=seed, threads=threads, progress=tell)
         own = _self_influence(directory, tracin, held, tell)
         positions = np.argsort(-own, kind="stable")[:10] if asked is None else asked
         table = influence_table(tracin, held, positions, top)
@@ -99,12 +100,22 @@ def influence(
 
 
 def _identity(
-    data: Dataset, run: Path | None, recipe: Recipe, draws: int, seed: int
+    data: Dataset, given: Run | None, recipe: Recipe, draws: int, seed: int
 ) -> dict[str, Any]:
-    traced = recipe.to_dict() if run is None else str(run.resolve())
+    """What is traced: a run that was given is told by its weights, wherever it lies."""
+    from genmem.ledger import fingerprint
+    from genmem.studies.summary import versions
+
+    traced: dict[str, Any] = {"recipe": (given.recipe if given else recipe).to_dict()}
+    if given:
+        states = [checkpoint.state() for checkpoint in given.checkpoints]
+        traced["weights"] = [
+            fingerprint(*(state[name].numpy() for name in sorted(state))) for state in states
+        ]
     return {
         "influence": {"run": traced, "draws": draws, "seed": seed},
         "data": {"name": data.name, "n": len(data), "fingerprint": data.fingerprint},
+        "versions": versions(),
     }
 
 
@@ -123,13 +134,12 @@ def _self_influence(
     return pd.read_parquet(directory / name)["self_influence"].to_numpy(np.float64)
 
 
-def _trained(run: Path | None, data: Dataset, recipe: Recipe, directory: Path, tell: Report) -> Run:
+def _given(run: Path, data: Dataset) -> Run:
+    """The run in this directory; RunMismatchError if it was trained on other data."""
     from genmem import training
     from genmem.errors import RunMismatchError
     from genmem.ledger import read_identity
 
-    if run is None:
-        return training.train(recipe, data, directory / "model", progress=tell)
     found = training.Run.load(run)
     traced = read_identity(run)["data"]["fingerprint"]
     if traced != data.fingerprint:

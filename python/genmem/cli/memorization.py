@@ -18,7 +18,6 @@ from genmem.cli.options import (
     Seed,
     Threads,
     run_directory,
-    threads_here,
 )
 from genmem.cli.progress import progress
 from genmem.cli.recipes import Epochs, Latent, LearningRate, recipe_of
@@ -80,7 +79,7 @@ def memorization(
     Writes scores/memorization.parquet, one row per sample, with interval, p-value and q-value.
     Killed, the same command trains only the models that are missing.
     """
-    from genmem import datasets
+    from genmem import config, datasets
     from genmem.memorization import cross_validate
     from genmem.studies.comparison import learner
     from genmem.studies.executors import processes
@@ -96,7 +95,7 @@ def memorization(
     elif (epochs, latent, lr) != (None, None, None):
         raise typer.BadParameter(f"--epochs, --latent and --lr do not apply to --model {model}")
     directory = run_directory(out, data, preset, "memorization", model.value)
-    with progress() as tell, processes(threads or threads_here()) as pool:
+    with progress() as tell, processes(threads or config()["threads"]) as pool:
         scores = cross_validate(
             studied,
             samples,

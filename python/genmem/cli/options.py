@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +17,6 @@ class PresetName(StrEnum):
     smoke = "smoke"
     quick = "quick"
     paper = "paper"
-
-
-def threads_here() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _positive(value: int | None) -> int | None:

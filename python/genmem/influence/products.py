@@ -26,6 +26,7 @@ def influence_scores(
     k: int | None,
     proponents: bool,
     memory: int,
+    threads: int | None,
     progress: Progress | None,
 ) -> Float64 | TopInfluences:
     """(Q, N) sums of gradient products over the `count` visits (c, w_c), or the k strongest of each
@@ -34,7 +35,7 @@ def influence_scores(
     if k is not None and not 1 <= k <= n:
         raise ValueError(f"influence: k is {k}; 1..{n} is wanted, the number of training samples")
     scores = _zeros((len(queries), n), None if k is None else memory)
-    _add_products(scores, visits, count, queries, points, progress)
+    _add_products(scores, visits, count, queries, points, threads, progress)
     return scores if k is None else _strongest(scores, k, proponents)
 
 
@@ -53,6 +54,7 @@ def _add_products(
     count: int,
     queries: Side,
     points: Side,
+    threads: int | None,
     progress: Progress | None,
 ) -> None:
     # The checkpoints are in the outer loop, so each is loaded once; the points are streamed once
@@ -61,7 +63,7 @@ def _add_products(
     for checkpoint, weight in visits:
         for rows, left in queries.blocks(checkpoint, weight):
             for columns, right in points.blocks(checkpoint, weight):
-                scores[rows, columns] += grad_products(left, right)
+                scores[rows, columns] += grad_products(left, right, threads=threads)
                 done += len(left) * len(right)
                 if progress is not None:
                     progress("influence", done, total)

@@ -21,15 +21,17 @@ from genmem.kernels import Factors, grad_dot_diagonal
 Float64 = npt.NDArray[np.float64]
 
 
-def mean_product(sets: Sequence[Factors]) -> Float64:
+def mean_product(sets: Sequence[Factors], threads: int | None = None) -> Float64:
     """(n,): mean over pairs s < t of <g_s, g_t> for the same sample; one set: its squared norm.
 
     With S sets of one draw each this is the U-statistic (|sum g|^2 - sum |g|^2) / (S (S - 1)),
     without its cancellation.
     """
     if len(sets) == 1:
-        return grad_dot_diagonal(sets[0], sets[0])
-    pairs = [grad_dot_diagonal(left, right) for left, right in combinations(sets, 2)]
+        return grad_dot_diagonal(sets[0], sets[0], threads=threads)
+    pairs = [
+        grad_dot_diagonal(left, right, threads=threads) for left, right in combinations(sets, 2)
+    ]
     return np.asarray(np.mean(pairs, axis=0))
 
 
@@ -38,6 +40,7 @@ def add_self_products(
     visits: Iterable[tuple[int, float]],
     count: int,
     sides: Sequence[Side],
+    threads: int | None,
     progress: Progress | None,
 ) -> None:
     """scores (N,) += sum over the `count` visits of `mean_product` of the sides, block by block."""
@@ -46,7 +49,7 @@ def add_self_products(
         streams = [side.blocks(checkpoint, weight) for side in sides]
         for blocks in zip(*streams, strict=True):
             rows = blocks[0][0]
-            scores[rows] += mean_product([factors for _, factors in blocks])
+            scores[rows] += mean_product([factors for _, factors in blocks], threads)
             done += len(blocks[0][1])
             if progress is not None:
                 progress("self-influence", done, total)

@@ -53,6 +53,8 @@ class TracIn:
     memory              bytes for blocks of factors; more samples than fit are streamed
     block               rows of a block instead of as many as `memory` allows
     strict              False: parameters that cannot be captured are left out with a warning
+    threads             of the gradient products (None: as `genmem.grad_dot` chooses); captures take
+                        torch's
     progress            called with (stage, done, total)
 
     Data are a Dataset, an array, a tensor or a tuple of them (the batch is then a tuple). The noise
@@ -75,6 +77,7 @@ class TracIn:
         memory: int = 1 << 30,
         block: int | None = None,
         strict: bool = True,
+        threads: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         for name, value in (
@@ -92,7 +95,7 @@ class TracIn:
         self._objective, self._loss = _loss(objective, self._recipe)
         self._draws, self._seed, self._latent = draws, seed, latent
         self._memory, self._block, self._strict = memory, block, strict
-        self._progress = progress
+        self._threads, self._progress = threads, progress
         if latent is None:
             found = getattr(self._trajectory.model, "latent", None)
             self._latent = found if isinstance(found, int) else None
@@ -152,7 +155,15 @@ class TracIn:
         with self._trajectory.restored():
             visits = self._visits(capture, [queries, points])
             return influence_scores(
-                queries, points, visits, self._count, k, proponents, self._memory, self._progress
+                queries,
+                points,
+                visits,
+                self._count,
+                k,
+                proponents,
+                self._memory,
+                self._threads,
+                self._progress,
             )
 
     def self_influence(
@@ -181,7 +192,7 @@ class TracIn:
         scores = np.zeros(len(sides[0]))
         with self._trajectory.restored():
             visits = self._visits(capture, sides)
-            add_self_products(scores, visits, self._count, sides, self._progress)
+            add_self_products(scores, visits, self._count, sides, self._threads, self._progress)
         return scores
 
     def capture(
@@ -246,7 +257,13 @@ class TracIn:
             raise ValueError(
                 f"TracIn: {name} is a FactorStore, captured with its ids; pass no others"
             )
-        data.require(objective=self._objective)
+        data.require(
+            objective=self._objective,
+            side=name,
+            draws=self._draws,
+            latent=self._latent,
+            seed=self._seed,
+        )
         return data
 
     def _live(
@@ -284,20 +301,31 @@ def score(
     proponents: bool = True,
     *,
     memory: int = 1 << 30,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Float64 | TopInfluences:
     """`TracIn.influence` of what `TracIn.capture` kept of both sides; the model is not needed.
 
-    Raises RunMismatchError if the stores are of other checkpoints, weights or objectives.
+    queries hold the side "test", points the side "train": one side's draws on both would bias the
+    product of a sample with itself.
+    Raises RunMismatchError for the wrong sides, or stores of other checkpoints, weights,
+    objectives, draws or seeds.
     """
+    queries.require(side="test")
     points.require(
+        side="train",
         objective=queries.identity["objective"],
+        draws=queries.identity["draws"],
+        latent=queries.identity["latent"],
+        seed=queries.identity["seed"],
         checkpoints=list(queries.checkpoints),
         weights=list(queries.weights),
     )
     visits = zip(queries.checkpoints, queries.weights, strict=True)
     count = len(queries.checkpoints)
-    return influence_scores(queries, points, visits, count, k, proponents, memory, progress)
+    return influence_scores(
+        queries, points, visits, count, k, proponents, memory, threads, progress
+    )
 
 
 def _model(run: Any, model: nn.Module | None) -> nn.Module:

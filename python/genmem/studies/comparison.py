@@ -1,8 +1,8 @@
 """The models that are compared on one data set, and how memorized each finds each sample.
 
 Models that are trained, and on small data the classical densities too, are cross-validated on the
-same folds. On large data the classical densities give their self-influence in closed form, which is
-the same quantity with one sample left out instead of a fold.
+same folds. On large data the classical densities give their self-influence instead: one sample left
+out in place of a fold, exact for KDE and k-NN, one step of the fit for the mixture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROWS_AT_ONCE = 4096
 
 
 def cross_validated(name: str, data: Dataset, preset: Preset) -> bool:
-    """Whether M of this model comes from folds, rather than self-influence from a closed form."""
+    """Whether M of this model comes from folds, rather than being its self-influence."""
     return name in preset.recipes or len(data) <= CROSS_VALIDATED_ROWS
 
 

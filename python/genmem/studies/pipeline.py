@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -142,6 +143,12 @@ class Pipeline:
         else:
             fitted = learner(name, self.data, self.preset, self.seed).fit(self.data.rows)
             own = fitted.self_influence()
+            if not fitted.influence_is_exact:
+                warnings.warn(
+                    f"the self-influence of {name} is approximate: one step of its fit without the "
+                    "sample, at fixed responsibilities",
+                    stacklevel=2,
+                )
         self._write(f"memorization/{name}/self_influence", self._per_sample(self_influence=own))
 
     def _scores(self, name: str) -> None:
@@ -172,6 +179,13 @@ class Pipeline:
         table = self._read("scores/attributes")
         self._write("tables/attribute_correlations", correlate(table, self.scores.score))
         memorized = {name: self._memorized(name) for name in self.preset.learners()}
+        left_out = [name for name in memorized if not self._by_folds(name)]
+        if left_out:
+            warnings.warn(
+                f"agreement: the scores of {', '.join(left_out)} leave out one sample, those of "
+                "the other models a fold",
+                stacklevel=2,
+            )
         split = {name: self._halves(name) for name in memorized if self._by_folds(name)}
         known = {name: pair for name, pair in split.items() if pair is not None}
         self._write("tables/agreement", agreement(memorized, table, halves=known))
@@ -209,7 +223,14 @@ class Pipeline:
         from genmem.influence import TracIn
 
         draws, tell = self.preset.influence_draws, self.stages.within(stage)
-        return TracIn(self.run, draws=draws, seed=self.seed, memory=_TRACIN_BYTES, progress=tell)
+        return TracIn(
+            self.run,
+            draws=draws,
+            seed=self.seed,
+            memory=_TRACIN_BYTES,
+            threads=self.threads,
+            progress=tell,
+        )
 
     def _memorized(self, name: str) -> Float64:
         if self._by_folds(name):

@@ -13,7 +13,7 @@ PRESETS = ("smoke", "quick", "paper")
 OBJECTIVES = ("elbo", "beta", "iwae")
 CLASSICAL = ("kde", "knn", "gmm")
 # Up to so many rows the classical densities are cross-validated like the models; above, where a fit
-# costs N^2 d, their self-influence in closed form takes the place of M.
+# costs N^2 d, their self-influence takes the place of M.
 CROSS_VALIDATED_ROWS = 5000
 
 
