@@ -32,7 +32,6 @@ def test_an_altered_byte_is_found(tmp_path: Path, place: int) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= 0x11
     path.write_bytes(content)
-    assert not ledger.has_unit(path)
     with pytest.raises(CheckpointError, match=r"corrupted|not a whole safetensors file"):
         ledger.read_unit(path)
 
@@ -47,7 +46,6 @@ def test_a_truncated_unit_is_found(tmp_path: Path, length: int) -> None:
 
 
 def test_a_missing_unit(tmp_path: Path) -> None:
-    assert not ledger.has_unit(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="none: no such file"):
         ledger.read_unit(tmp_path / "none")
 

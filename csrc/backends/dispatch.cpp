@@ -220,14 +220,34 @@ std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, bool ro
   return bounds;
 }
 
-void add_layers(GradDotKernel kernel, const std::vector<LayerPair>& layers, GradDotBlock& b,
-                Clock& clock) {
+// The sample that holds this token.
+int64_t sample_of(const int64_t* offsets, int64_t begin, int64_t end, int64_t token) {
+  return std::upper_bound(offsets + begin, offsets + end + 1, token) - offsets - 1;
+}
+
+struct Span {
+  int64_t begin, end;
+};
+
+// Adds all layers of samples x against samples y to out, whose element (0, 0) is theirs. A pair of
+// samples of many tokens can take minutes: the clock is asked after every block of tokens.
+void add_layers(GradDotKernel kernel, const std::vector<LayerPair>& layers, Span x, Span y,
+                double* out, int64_t stride, double* scratch, Clock& clock) {
   for (const LayerPair& layer : layers) {
-    b.x = layer.x;
-    b.y = layer.y;
-    b.bias = layer.bias ? 1.0 : 0.0;
-    kernel(b);
-    if (!clock.go_on()) return;
+    GradDotBlock b{layer.x, layer.y, layer.bias ? 1.0 : 0.0, 0, 0, 0, 0, 0, 0, out,
+                   stride,  scratch};
+    const int64_t x_last = layer.x.offsets[x.end], y_last = layer.y.offsets[y.end];
+    for (b.x_token = layer.x.offsets[x.begin]; b.x_token < x_last; b.x_token += kRows) {
+      b.rows = std::min(kRows, x_last - b.x_token);
+      b.x_sample = sample_of(layer.x.offsets, x.begin, x.end, b.x_token);
+      for (b.y_token = layer.y.offsets[y.begin]; b.y_token < y_last; b.y_token += kPoints) {
+        b.count = std::min(kPoints, y_last - b.y_token);
+        b.y_sample = sample_of(layer.y.offsets, y.begin, y.end, b.y_token);
+        b.out = out + (b.x_sample - x.begin) * stride + (b.y_sample - y.begin);
+        kernel(b);
+        if (!clock.go_on()) return;
+      }
+    }
   }
 }
 
@@ -245,24 +265,15 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
     const auto x = static_cast<std::size_t>(number / y_groups);
     const auto y = static_cast<std::size_t>(number % y_groups);
     if (symmetric && y < x) return;
-    GradDotBlock b{{},
-                   {},
-                   0.0,
-                   x_bounds[x],
-                   x_bounds[x + 1],
-                   y_bounds[y],
-                   y_bounds[y + 1],
-                   nullptr,
-                   y_samples,
-                   scratch.of(worker)};
-    b.out = out + b.x_begin * y_samples + b.y_begin;
-    for (int64_t i = b.x_begin; i < b.x_end; ++i) {
-      std::fill(out + i * y_samples + b.y_begin, out + i * y_samples + b.y_end, 0.0);
+    const Span rows{x_bounds[x], x_bounds[x + 1]}, columns{y_bounds[y], y_bounds[y + 1]};
+    for (int64_t i = rows.begin; i < rows.end; ++i) {
+      std::fill(out + i * y_samples + columns.begin, out + i * y_samples + columns.end, 0.0);
     }
-    add_layers(kernel, layers, b, clock);
+    add_layers(kernel, layers, rows, columns, out + rows.begin * y_samples + columns.begin,
+               y_samples, scratch.of(worker), clock);
     if (!symmetric) return;
-    for (int64_t i = b.x_begin; i < b.x_end; ++i) {
-      for (int64_t j = std::max(i + 1, b.y_begin); j < b.y_end; ++j) {
+    for (int64_t i = rows.begin; i < rows.end; ++i) {
+      for (int64_t j = std::max(i + 1, columns.begin); j < columns.end; ++j) {
         out[j * y_samples + i] = out[i * y_samples + j];
       }
     }
@@ -281,8 +292,8 @@ bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, i
     const int64_t end = std::min(samples, (number + 1) * kSamples);
     for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
       out[i] = 0.0;
-      GradDotBlock b{{}, {}, 0.0, i, i + 1, i, i + 1, out + i, 0, scratch.of(worker)};
-      add_layers(kernel, layers, b, clock);
+      const Span one{i, i + 1};
+      add_layers(kernel, layers, one, one, out + i, 0, scratch.of(worker), clock);
     }
   };
   return run_tasks(tasks, plan.threads, task, plan.interrupted);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "bindings/plan.hpp"
 #include "interop/views.hpp"
 
@@ -19,7 +21,20 @@ std::string chosen_backend(const std::string& backend) {
 }
 
 std::int64_t first_nonfinite_row(const py::array& array) {
-  return interop::first_nonfinite_row(interop::matrix(array, "first_nonfinite_row", "array"));
+  const Matrix m = interop::matrix(array, "first_nonfinite_row", "array");
+  // 32 MiB at a time: some ten milliseconds from memory, within which Ctrl-C is answered.
+  const std::int64_t step =
+      std::max<std::int64_t>(1, (1 << 22) / std::max<std::int64_t>(1, m.cols));
+  for (std::int64_t start = 0; start < m.rows; start += step) {
+    std::int64_t found;
+    {
+      const py::gil_scoped_release release;
+      found = interop::first_nonfinite_row(m, start, std::min(m.rows, start + step));
+    }
+    if (found >= 0) return found;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+  return -1;
 }
 
 }  // namespace

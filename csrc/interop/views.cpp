@@ -30,8 +30,8 @@ const T* vector(const py::array& array, std::int64_t size, const char* operation
 }
 
 template <class T>
-std::int64_t first_nonfinite(const Matrix& m) {
-  for (std::int64_t i = 0; i < m.rows; ++i) {
+std::int64_t first_nonfinite(const Matrix& m, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t i = begin; i < end; ++i) {
     const T* row = static_cast<const T*>(m.data) + i * m.row_stride;
     // x - x is 0 for a number and NaN for a NaN or an infinity, and the sum keeps a NaN.
     T sum = 0;
@@ -88,10 +88,10 @@ void same_width(const Matrix& a, const Matrix& b, const char* operation) {
              " features; the last axis (d) must agree");
 }
 
-std::int64_t first_nonfinite_row(const Matrix& m) {
+std::int64_t first_nonfinite_row(const Matrix& m, std::int64_t begin, std::int64_t end) {
   switch (m.dtype) {
-    case Dtype::float32: return first_nonfinite<float>(m);
-    case Dtype::float64: return first_nonfinite<double>(m);
+    case Dtype::float32: return first_nonfinite<float>(m, begin, end);
+    case Dtype::float64: return first_nonfinite<double>(m, begin, end);
     case Dtype::uint8: return -1;
   }
   return -1;

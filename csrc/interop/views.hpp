@@ -23,7 +23,7 @@ const double* values(const py::array& array, std::int64_t size, const char* oper
 
 void same_width(const Matrix& a, const Matrix& b, const char* operation);
 
-// The first row with a NaN or an infinity, or -1.
-std::int64_t first_nonfinite_row(const Matrix& m);
+// The first of rows begin .. end - 1 with a NaN or an infinity, or -1. Needs no GIL.
+std::int64_t first_nonfinite_row(const Matrix& m, std::int64_t begin, std::int64_t end);
 
 }  // namespace genmem::interop

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "kernels/log_kde/slots.hpp"
+#include "math/slots.hpp"
 
 namespace genmem::GENMEM_ISA {
 

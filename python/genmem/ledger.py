@@ -92,15 +92,6 @@ def read_unit(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     return arrays, json.loads(text)
 
 
-def has_unit(path: str | Path) -> bool:
-    """Whether a whole unit stands at `path`; a broken one counts as missing, and is made again."""
-    try:
-        read_unit(path)
-    except (FileNotFoundError, CheckpointError):
-        return False
-    return True
-
-
 def bind(directory: str | Path, identity: Mapping[str, Any]) -> None:
     """Make `directory` the run of `identity`, or check that it already is.
 

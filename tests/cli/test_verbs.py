@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,22 @@ def test_influence_does_not_trace_twice(traced: tuple[Path, Any], trained: Path)
     assert got.exit_code == 0, got.output
     assert len(got.stdout.splitlines()) == 12
     assert (out / "scores/self_influence.parquet").stat().st_mtime_ns == before
+
+
+def test_influence_of_a_moved_run_goes_on_and_of_another_training_is_refused(
+    traced: tuple[Path, Any], trained: Path, tmp_path: Path
+) -> None:
+    """A run is its weights, not its path."""
+    out, _ = traced
+    moved = shutil.copytree(trained, tmp_path / "moved")
+    words = ["--draws", "2", "--out", str(out), "--run"]
+    assert invoke("influence", "digits", *SMOKE, *words, str(moved)).exit_code == 0
+    shutil.rmtree(moved)
+    assert invoke("train", "digits", *SMOKE, "--lr", "1e-4", "--out", str(moved)).exit_code == 0
+    got = invoke("influence", "digits", *SMOKE, *words, str(moved))
+    assert got.exit_code == 1
+    assert "influence.run.recipe.lr" in got.stderr
+    assert "influence.run.weights" in got.stderr
 
 
 def test_influence_trains_where_there_is_no_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genmem import ledger
 from genmem.errors import CheckpointError, RunMismatchError
-from genmem.influence import FactorStore, TracIn, score
+from genmem.influence import FactorStore, TracIn, products, score
 from genmem.kernels import grad_dot
 
 
@@ -169,3 +169,35 @@ def test_a_directory_that_is_no_store_is_refused(tmp_path: Path) -> None:
         tracin().capture(X, tmp_path)
     with pytest.raises(RunMismatchError, match="holds no factors: its kind is 'training'"):
         FactorStore.open(tmp_path)
+
+
+def test_one_sides_draws_are_not_taken_for_both() -> None:
+    train = tracin().capture(X)
+    with pytest.raises(RunMismatchError, match="side is 'train' there, 'test' now"):
+        tracin().influence(train, X)
+    with pytest.raises(RunMismatchError, match="side is 'train' there, 'test' now"):
+        score(train, train)
+
+
+@pytest.mark.parametrize(("changed", "value"), [("draws", 4), ("seed", 7)])
+def test_other_draws_are_refused(changed: str, value: int) -> None:
+    train, test = tracin().capture(X), tracin().capture(Z, side="test")
+    other = tracin(**{changed: value})
+    with pytest.raises(RunMismatchError, match=f"{changed} is .* there, {value} now"):
+        other.influence(Z, train)
+    with pytest.raises(RunMismatchError, match=changed):
+        score(test, other.capture(X))
+
+
+def test_threads_reach_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    real = products.grad_products
+
+    def spy(*sides: object, threads: int | None) -> object:
+        seen.append(threads)
+        return real(*sides, threads=threads)
+
+    monkeypatch.setattr(products, "grad_products", spy)
+    got = tracin(threads=3).influence(Z, X)
+    assert set(seen) == {3}
+    assert (got == tracin(threads=1).influence(Z, X)).all()

@@ -60,6 +60,8 @@ INTERRUPTED = """
 import numpy as np, sys, time
 from genmem import kernels
 points = np.random.default_rng(0).standard_normal((60_000, 784)).astype(np.float32)
+tokens = kernels.LayerFactors("one", points, points, np.array([0, 60_000]), True)
+sample = kernels.Factors((tokens,))
 print("ready", flush=True)
 try:
     kernels.{call}
@@ -74,6 +76,7 @@ kernels.knn(points[:3], points[:50], 2)
     [
         "knn(points, points, 5, backend='serial')",
         "log_kde(points, points, 3.0, backend='serial', threads=1)",
+        "grad_dot(sample, sample, backend='serial', threads=1)",
     ],
 )
 def test_ctrl_c_is_answered_within_a_second(call: str) -> None:
@@ -108,6 +111,20 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("door", ["knn", "log_kde", "grad_dot"])
+def test_an_unknown_backend_is_refused_by_every_door(door: str) -> None:
+    rows = np.zeros((3, 2))
+    layer = kernels.LayerFactors("one", rows, rows, np.arange(4), True)
+    factors = kernels.Factors((layer,))
+    calls = {
+        "knn": lambda: kernels.knn(rows, rows, 1, backend="fastest"),
+        "log_kde": lambda: kernels.log_kde(rows, rows, 1.0, backend="fastest"),
+        "grad_dot": lambda: kernels.grad_dot(factors, factors, backend="fastest"),
+    }
+    with pytest.raises(ValueError, match=f"{door}: backend is 'fastest'; 'auto', 'serial'"):
+        calls[door]()
 
 
 def test_config_names_what_is_usable() -> None:

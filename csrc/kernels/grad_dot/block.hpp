@@ -34,26 +34,16 @@ template <class L>
 inline void grad_dot_block(const GradDotBlock& b) {
   double* a = b.scratch + kPairScratch;
   double* g = a + kPairBlock;
-  const int64_t x_last = b.x.offsets[b.x_end];
-  const int64_t y_last = b.y.offsets[b.y_end];
-  int64_t x_sample = b.x_begin;
-  for (int64_t x = b.x.offsets[b.x_begin]; x < x_last; x += kRows) {
-    const int64_t rows = x_last - x < kRows ? x_last - x : kRows;
-    int64_t y_sample = b.y_begin;
-    for (int64_t y = b.y.offsets[b.y_begin]; y < y_last; y += kPoints) {
-      const int64_t count = y_last - y < kPoints ? y_last - y : kPoints;
-      pair_block<L, Product>(b.x.inputs, x, rows, b.y.inputs, y, count, a, b.scratch);
-      pair_block<L, Product>(b.x.gradients, x, rows, b.y.gradients, y, count, g, b.scratch);
-      y_sample = sample_of(b.y.offsets, y, y_sample);
-      int64_t row_sample = x_sample;
-      for (int64_t i = 0; i < rows; ++i) {
-        row_sample = sample_of(b.x.offsets, x + i, row_sample);
-        double* out = b.out + (row_sample - b.x_begin) * b.out_stride - b.y_begin;
-        segment_sums<L>(a + i * kPoints, g + i * kPoints, b.bias, y, count, b.y.offsets, y_sample,
-                        out);
-      }
-    }
-    x_sample = sample_of(b.x.offsets, x + rows - 1, x_sample);
+  pair_block<L, Product>(b.x.inputs, b.x_token, b.rows, b.y.inputs, b.y_token, b.count, a,
+                         b.scratch);
+  pair_block<L, Product>(b.x.gradients, b.x_token, b.rows, b.y.gradients, b.y_token, b.count, g,
+                         b.scratch);
+  int64_t sample = b.x_sample;
+  for (int64_t i = 0; i < b.rows; ++i) {
+    sample = sample_of(b.x.offsets, b.x_token + i, sample);
+    double* out = b.out + (sample - b.x_sample) * b.out_stride - b.y_sample;
+    segment_sums<L>(a + i * kPoints, g + i * kPoints, b.bias, b.y_token, b.count, b.y.offsets,
+                    b.y_sample, out);
   }
 }
 

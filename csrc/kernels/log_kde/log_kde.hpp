@@ -1,7 +1,9 @@
 // log_kde: the two-slot logsumexp of Gaussian exponents.
 //
-//   a_ij = log w_j - D_ij / (2 h^2);   per query: the largest a_ij, its index, logsumexp of the
-//   rest log p(q_i) = logaddexp(top, rest) - log W - d log(h sqrt(2 pi))
+//   a_ij = log w_j - D_ij / (2 h^2)
+//   per query: top = the largest a_ij, its index, rest = logsumexp of the others
+//
+//   log p(q_i) = logaddexp(top, rest) - log W - d log(h sqrt(2 pi))
 //
 // One call merges at most kPoints points into the states of at most kRows queries. The terms of a
 // call are summed on their own first, so the states depend on the points alone, not on how calls
@@ -13,8 +15,8 @@
 //             matters; a row of a block whose terms all lie 50 nats down costs no exp.
 #pragma once
 
-#include "kernels/log_kde/slots.hpp"
 #include "kernels/pairs/pairs.hpp"
+#include "math/slots.hpp"
 
 namespace genmem {
 

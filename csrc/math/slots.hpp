@@ -1,4 +1,4 @@
-// The state of a two-slot logsumexp; its arithmetic is in math/logsumexp.hpp.
+// The state of a two-slot logsumexp; its arithmetic is in logsumexp.hpp.
 #pragma once
 
 #include <stdint.h>
