@@ -72,7 +72,29 @@ def test_perfect_constant_short_and_infinite() -> None:
     for constant in (spearman(up, np.ones(9)), kendall(up, np.ones(9))):
         assert np.isnan(constant[:4]).all()
         assert constant.n == 9
-    assert spearman([1, 3, 2], [1, 2, 3])[1:3] == (-1, 1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_two_or_three_rows_leave_the_interval_undefined(sign: int) -> None:
+    three = spearman([1, 3, 2], [1 * sign, 2 * sign, 3 * sign])
+    assert three.value == sign * 0.5
+    assert np.isnan([three.lower, three.upper]).all()
+    # One degree of freedom: the t of Student is Cauchy's.
+    assert abs(three.pvalue - (1 - 2 * np.arctan(0.5 / np.sqrt(0.75)) / np.pi)) <= 1e-12
+    two = spearman([1, 3], [2 * sign, 4 * sign])
+    assert two.value == sign
+    assert np.isnan(two[1:4]).all()
+    perfect = spearman([1, 2, 3], [1 * sign, 2 * sign, 3 * sign])
+    assert (perfect.value, perfect.pvalue) == (sign, 0)
+    assert np.isnan([perfect.lower, perfect.upper]).all()
+
+
+def test_partial_without_degrees_of_freedom_is_undefined() -> None:
+    x, y, z = [1, 3, 2, 4], [2, 1, 3, 4], [[1, 2], [2, 1], [4, 3], [3, 4]]
+    assert np.isnan(partial_spearman(x, y, z)[:4]).all()
+    one = partial_spearman(x, y, np.array(z)[:, 0])
+    assert np.isfinite([one.value, one.pvalue]).all()
+    assert np.isnan([one.lower, one.upper]).all()
 
 
 def test_hostile_input() -> None:

@@ -1,5 +1,6 @@
 """What a model sees: scaled, binarised or dequantised once, keyed by the sample."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -92,3 +93,18 @@ def test_positions_outside_the_data(grey: Dataset) -> None:
             Inputs(Recipe(**fields), grey).batch([40])
         with pytest.raises(ValueError, match=r"position -1 is not in 0..39"):
             Inputs(Recipe(**fields), grey).batch([-1])
+
+
+@pytest.mark.parametrize("fields", [{"binarize": "sample"}, {"likelihood": "gaussian-logit"}])
+def test_few_large_samples_are_drawn_in_parts(fields: dict[str, str]) -> None:
+    """The noise of all 64 images at once would take 25 MB in float64 alone."""
+    images = Dataset("large", np.zeros((64, 3, 128, 128), np.uint8))
+    Inputs(Recipe(**fields), images.take([0]))  # what is imported on first use is not counted
+    tracemalloc.start()
+    inputs = Inputs(Recipe(**fields), images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    kept = 64 * 3 * 128 * 128 * (1 if "binarize" in fields else 2)
+    assert peak <= kept + 24 * (1 << 20)
+    part = Inputs(Recipe(**fields), images.take([17, 63]))
+    assert torch.equal(inputs.batch([17, 63]), part.batch([0, 1]))

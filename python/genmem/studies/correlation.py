@@ -29,7 +29,8 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike, *, level: float = 0.95) -> Corr
     x, y   (n,) scores of the same rows; -inf and +inf are ranked, NaN raises
     level  coverage of the interval, for rows that are independent of each other
 
-    Undefined (NaN) if one side is constant; the interval is -1..1 for n <= 3.
+    Undefined (NaN) if one side is constant. So are the interval for n <= 3 and the p-value for
+    n = 2, where r is 1 or -1 whatever the scores.
     Source: Bonett & Wright (2000), Sample size requirements for estimating Pearson, Kendall and
     Spearman correlations.
     """
@@ -44,11 +45,13 @@ def partial_spearman(
 
     Ranks of x and of y are regressed on [1, ranks of given]; the residuals are correlated. For one
     column it equals (r12 - r13 r23) / sqrt((1 - r13^2)(1 - r23^2)). Interval and p-value are as in
-    `spearman`, with n less by the number q of independent columns: df = n - 2 - q.
+    `spearman`, with n less by the number q of independent columns: df = n - 2 - q, and the interval
+    undefined for df = 1.
 
     x, y   (n,); given (n, q) or (n,), NaN raises
 
-    Undefined (NaN) if the ranks of x or of y are a linear function of those of `given`, or df < 1.
+    Undefined (NaN) if the ranks of x or of y are a linear function of those of `given`, or df < 1,
+    where the residuals of any x and y lie on a line.
     """
     a, b = _paired("partial_spearman", x, y)
     z = _columns("partial_spearman", given, len(a))
@@ -58,7 +61,8 @@ def partial_spearman(
     left = both - design @ fit
     # What rounding leaves of a perfect fit is no residual: ranks are standardised to variance 1.
     explained = (left**2).mean(axis=0) < 1e-20
-    value = np.nan if explained.any() else pearson(left[:, 0], left[:, 1])
+    undefined = explained.any() or len(a) < 2 + rank
+    value = np.nan if undefined else pearson(left[:, 0], left[:, 1])
     return _with_interval(value, len(a), int(rank) - 1, level)
 
 
@@ -109,12 +113,14 @@ def _with_interval(value: float, n: int, fixed: int, level: float) -> Correlatio
         raise ValueError(f"spearman: level is {level}; a coverage between 0 and 1 is wanted")
     df = n - 2 - fixed
     if not np.isfinite(value) or df < 1:
-        return Correlation(np.nan, np.nan, np.nan, np.nan, n)
-    if 1 - abs(value) < 1e-14:
-        return Correlation(float(np.sign(value)), np.sign(value), np.sign(value), 0.0, n)
-    pvalue = 2 * float(t.sf(abs(value) * np.sqrt(df / (1 - value * value)), df))
+        return Correlation(value, np.nan, np.nan, np.nan, n)
+    perfect = 1 - abs(value) < 1e-14
+    value = float(np.sign(value)) if perfect else value
+    pvalue = 0.0 if perfect else 2 * float(t.sf(abs(value) * np.sqrt(df / (1 - value**2)), df))
     if df == 1:
-        return Correlation(value, -1.0, 1.0, pvalue, n)
+        return Correlation(value, np.nan, np.nan, pvalue, n)
+    if perfect:
+        return Correlation(value, value, value, pvalue, n)
     half = norm.ppf((1 + level) / 2) * np.sqrt((1 + value * value / 2) / (df - 1))
     centre = np.arctanh(value)
     return Correlation(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # Dequantisation noise is kept in steps of 2^-16: with a byte in front, all of a float32's digits.
 _STEPS = 1 << 16
-_ROWS_AT_ONCE = 4096
+# While they are drawn, a value costs about 20 bytes.
+_VALUES_AT_ONCE = 1 << 20
 
 
 class Inputs:
@@ -89,7 +90,6 @@ class Inputs:
         return drawn.reshape(len(rows), *self.shape)
 
     def _blocks(self) -> list[npt.NDArray[np.int64]]:
-        count = len(self._data)
-        return [
-            np.arange(at, min(at + _ROWS_AT_ONCE, count)) for at in range(0, count, _ROWS_AT_ONCE)
-        ]
+        count, values = self._data.rows.shape
+        step = max(1, _VALUES_AT_ONCE // max(1, values))
+        return [np.arange(at, min(at + step, count)) for at in range(0, count, step)]
