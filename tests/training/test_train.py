@@ -288,7 +288,9 @@ def test_a_broken_file_is_made_again(
     path = tmp_path / damage
     path.write_bytes(path.read_bytes()[:-7])
     first: list[int] = []
-    run = train(recipe, data, tmp_path, progress=lambda stage, epoch, of: first.append(epoch))
+    with pytest.warns(RuntimeWarning, match=f"train: starts over: .*{path.name} is ") as said:
+        run = train(recipe, data, tmp_path, progress=lambda stage, epoch, of: first.append(epoch))
+    assert [one.filename for one in said] == [__file__]
     assert first[0] == 1
     assert same(run, train(recipe, data))
 
@@ -298,5 +300,15 @@ def test_a_checkpoint_lost_after_the_end_is_made_again(
 ) -> None:
     want = train(recipe, data, tmp_path)
     (tmp_path / "models" / "epoch_000004.json").unlink()
-    assert same(train(recipe, data, tmp_path), want)
+    with pytest.warns(RuntimeWarning, match=r"train: made again: .*epoch_000004.json or its"):
+        assert same(train(recipe, data, tmp_path), want)
+    assert same(Run.load(tmp_path), want)
+
+
+def test_a_broken_history_is_made_again(data: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+    want = train(recipe, data, tmp_path)
+    path = tmp_path / "history.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.warns(RuntimeWarning, match=r"train: made again: .*history.safetensors is "):
+        assert same(train(recipe, data, tmp_path), want)
     assert same(Run.load(tmp_path), want)

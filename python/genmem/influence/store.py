@@ -6,6 +6,7 @@ checksummed file. A second capture into it makes only the files that are missing
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -98,13 +99,26 @@ class FactorStore:
                 )
 
     def fill(self, checkpoint: int, weight: float, live: LiveSide, model: str) -> None:
-        """Capture the blocks that are missing; `model` is the digest of the weights it holds."""
+        """Capture the blocks that are missing, and with a warning those that are broken.
+
+        model  digest of the weights that the model holds
+        """
         for block, rows in enumerate(self.slices()):
-            if not self.has(checkpoint, block, model):
+            try:
+                held = self.has(checkpoint, block, model)
+            except CheckpointError as error:
+                text = f"FactorStore: the block is captured again: {error}"
+                warnings.warn(text, RuntimeWarning, stacklevel=3)
+                held = False
+            if not held:
                 self._write(checkpoint, block, live.block(rows.start, rows.stop, weight), model)
 
     def has(self, checkpoint: int, block: int, model: str) -> bool:
-        """Whether the block is there; RunMismatchError if weights other than `model` made it."""
+        """Whether the block is there.
+
+        Raises CheckpointError if it is broken, RunMismatchError if weights other than `model` made
+        it.
+        """
         found = self._maker(checkpoint, block)
         if found is not None and found != model:
             raise RunMismatchError(
@@ -118,7 +132,7 @@ class FactorStore:
             return self._held.get((checkpoint, block), (None, None))[1]
         try:
             return str(ledger.read_unit(self._paths(checkpoint)[block])[1]["model"])
-        except (FileNotFoundError, CheckpointError):
+        except FileNotFoundError:
             return None
 
     def _write(self, checkpoint: int, block: int, factors: Factors, model: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -32,22 +33,27 @@ def save(folder: Path, trainer: Trainer) -> None:
 def pick_up(folder: Path, trainer: Trainer) -> list[Checkpoint]:
     """Bring a fresh trainer to where an earlier one was saved; returns the checkpoints up to there.
 
-    Without a saved state, or if that or a checkpoint before it is missing or broken, the trainer
-    stays fresh: training is a function of the recipe, so starting over makes the same weights.
+    Without a saved state the trainer stays fresh; and so it does, with a warning, if that or a
+    checkpoint before it is broken or gone. Training is a function of the recipe: starting over
+    makes the same weights.
     """
-    finished = _finished(folder)
-    if finished is not None:
-        kept = _checkpoints(folder, trainer.recipe.checkpoints)
-        if kept is not None:
+    recipe = trainer.recipe
+    try:
+        if history_path(folder).is_file():
+            finished = History(read_unit(history_path(folder))[0])
+            kept = _checkpoints(folder, recipe.checkpoints)
             trainer.history = finished
             return kept
+    except CheckpointError as error:
+        warnings.warn(f"train: made again: {error}", RuntimeWarning, stacklevel=3)
+    if not _resume_path(folder).is_file():
+        return []
     try:
         tensors, meta = read_tensors(_resume_path(folder))
-    except (FileNotFoundError, CheckpointError):
-        return []
-    epochs = [epoch for epoch in trainer.recipe.checkpoints if epoch <= meta["epoch"]]
-    kept = _checkpoints(folder, epochs)
-    if kept is None:
+        epochs = [epoch for epoch in recipe.checkpoints if epoch <= meta["epoch"]]
+        kept = _checkpoints(folder, epochs)
+    except CheckpointError as error:
+        warnings.warn(f"train: starts over: {error}", RuntimeWarning, stacklevel=3)
         return []
     fill(trainer.model, _part(tensors, "model/"), str(_resume_path(folder)))
     _fill_optimizer(trainer.optimizer, _part(tensors, "optimizer/"))
@@ -72,24 +78,17 @@ def _resume_path(folder: Path) -> Path:
     return folder / "resume.safetensors"
 
 
-def _finished(folder: Path) -> History | None:
-    try:
-        arrays, _ = read_unit(history_path(folder))
-    except (FileNotFoundError, CheckpointError):
-        return None
-    return History(arrays)
-
-
-def _checkpoints(folder: Path, epochs: tuple[int, ...] | list[int]) -> list[Checkpoint] | None:
-    """The checkpoints of these epochs, or None unless all of them are whole."""
+def _checkpoints(folder: Path, epochs: tuple[int, ...] | list[int]) -> list[Checkpoint]:
+    """The checkpoints of these epochs; CheckpointError unless all of them are there and whole."""
     kept = []
-    try:
-        for epoch in epochs:
-            checkpoint = Checkpoint.read(sidecar_path(models_folder(folder), epoch))
+    for epoch in epochs:
+        path = sidecar_path(models_folder(folder), epoch)
+        try:
+            checkpoint = Checkpoint.read(path)
             checkpoint.state()
-            kept.append(checkpoint)
-    except (FileNotFoundError, CheckpointError):
-        return None
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path} or its weights are gone") from error
+        kept.append(checkpoint)
     return kept
 
 

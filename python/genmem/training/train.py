@@ -42,7 +42,8 @@ def train(
     """Train a model on rows of a data set and return its run.
 
     out            run directory. A killed training goes on from it when called again, and ends with
-                   the same bits as one that was not killed; a finished one is read back
+                   the same bits as one that was not killed; a finished one is read back. What is
+                   broken or gone is made again, with a warning
     rows           (n,) training positions (default: all); their order does not matter
     on_checkpoint  called with (model in eval mode, epoch) for every checkpoint epoch in order, in
                    every call: also for those that an earlier call had reached
