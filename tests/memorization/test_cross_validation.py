@@ -146,7 +146,9 @@ def test_evaluation_brings_epochs_errors_and_draws():
     assert scores.ess_min[0] == 50.0
     assert 2.0 <= scores.ess_min[3] <= 8.0
     assert (scores.draws_se == 0.1).all()
-    assert any("1 of 20 rows have fewer than 10 effective draws" in one for one in scores.warnings)
+    assert any(
+        "1 of 20 samples have fewer than 10 effective draws" in one for one in scores.warnings
+    )
 
 
 def test_exact_learners_have_no_draws():

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from genmem.datasets import Dataset
+from genmem.density import GaussianKDE
 from genmem.ledger import bind, read_identity
 from genmem.memorization.learners import (
     EstimatorLearner,
@@ -39,6 +40,27 @@ def test_bytes_reach_an_estimator_as_float64():
     )
     want = KernelDensity(bandwidth=50.0).fit(pixels.x[:15] * 1.0).score_samples(pixels.x * 1.0)
     assert (got.log_p == want).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_densities_of_genmem_take_the_values_as_they_are(dtype, monkeypatch):
+    seen = []
+    fit = GaussianKDE.fit
+
+    def look(self, X, y=None):
+        seen.append(X.dtype)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(GaussianKDE, "fit", look)
+    rows = (np.arange(60).reshape(20, 3) ** 2 % 251).astype(dtype)
+    plain, wide = (
+        EstimatorLearner(GaussianKDE(20.0), 0).evaluate(
+            Dataset(name="made", x=x, value_range=(0, 255)), np.arange(15), 1, None
+        )
+        for x in (rows, rows.astype(np.float64))
+    )
+    assert seen == [dtype, np.float64]
+    assert (plain.log_p == wide.log_p).all()
 
 
 def test_random_states_follow_the_seed_of_the_unit():

@@ -129,7 +129,12 @@ def test_a_broken_epoch_of_a_unit_is_scored_again(tmp_path, monkeypatch, whole):
         cross_validate(RECIPE, DIGITS, folds=3, repeats=3, out=tmp_path, resamples=200)
     part = tmp_path / "parts" / "repeat_00_fold_00" / "epoch_000004.safetensors"
     part.write_bytes(part.read_bytes()[:100])
-    scores = cross_validate(RECIPE, DIGITS, folds=3, repeats=3, out=tmp_path, resamples=200)
+    with pytest.warns(
+        RuntimeWarning, match=r"scored again: .*epoch_000004.safetensors is "
+    ) as said:
+        scores = cross_validate(RECIPE, DIGITS, folds=3, repeats=3, out=tmp_path, resamples=200)
+    assert [str(one.message) for one in said] == [one for one in scores.warnings if "again" in one]
+    assert str(said[0].message).endswith("(in 1 of 9 models)")
     assert len(scored) - 3 == 9 * 3 - 1
     assert_same(scores, whole[0])
 
@@ -146,11 +151,11 @@ def test_a_diverging_recipe_names_the_unit():
         cross_validate(wild, DIGITS, folds=3, repeats=1)
 
 
-@pytest.mark.filterwarnings("ignore:log_prob. the samples hold grey values")
 def test_grey_values_under_a_bernoulli_are_pointed_out():
     grey = RECIPE.replace(binarize=None, epochs=1, checkpoints=())
-    scores = cross_validate(grey, DIGITS.take(np.arange(12)), folds=2, repeats=1)
-    assert any("log p is a loss" in one for one in scores.warnings)
+    with pytest.warns(UserWarning, match=r"log p is a loss.*\(in 2 of 2 models\)") as said:
+        scores = cross_validate(grey, DIGITS.take(np.arange(12)), folds=2, repeats=1)
+    assert [str(one.message) for one in said] == [one for one in scores.warnings if "loss" in one]
     clean = cross_validate(
         grey.replace(binarize="threshold"), DIGITS.take(np.arange(12)), folds=2, repeats=1
     )

@@ -120,7 +120,7 @@ def test_bootstrap_interval_by_hand():
 def test_blocks_of_rows_do_not_change_the_answer(monkeypatch):
     log_p, held_out = _table(10, 10, epochs=2, rows=64)
     whole = score_values(log_p, held_out)
-    monkeypatch.setattr(scoring, "_BLOCK_BYTES", 1 << 19)
+    monkeypatch.setattr(scoring, "BLOCK_BYTES", 1 << 19)
     parted = score_values(log_p, held_out)
     for name in ("score", "lower", "upper", "se", "pvalue", "plain", "jackknife", "by_epoch"):
         # Nats: blocks change the kernel of a matrix product, and with it the last digit.

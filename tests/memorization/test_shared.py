@@ -1,13 +1,15 @@
 """Data that reaches workers through files: the same values, and little to send."""
 
 import pickle
+import subprocess
+import sys
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 
 from genmem.datasets import Dataset
-from genmem.memorization.shared import Shared
+from genmem.memorization.shared import Shared, shared_folder
 
 
 def _data(rows):
@@ -54,3 +56,39 @@ def test_a_worker_opens_the_data_once(tmp_path):
 def test_what_is_no_dataclass_is_refused(tmp_path):
     with pytest.raises(TypeError, match="data is a list"):
         Shared([1, 2], tmp_path)
+
+
+HELD = """
+import sys, time
+from pathlib import Path
+from genmem.memorization.shared import shared_folder
+with shared_folder(Path(sys.argv[1])) as folder:
+    (folder / "x.npy").write_text("x")
+    print(folder.name, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that works in the same run directory, and its folder."""
+    command = [sys.executable, "-c", HELD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
+        yield job, tmp_path / job.stdout.readline().strip()
+        job.kill()
+
+
+def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path, other):
+    job, left = other
+    (tmp_path / ".shared-strange").write_text("a file, not a folder")
+    with shared_folder(tmp_path) as mine:
+        assert (left / "x.npy").exists()  # the other process is at work
+        assert mine.is_dir()
+    job.kill()
+    job.wait()
+    assert left.exists()
+    with shared_folder(tmp_path) as mine:
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+            [mine.name, ".shared-strange"]
+        )
+    assert not mine.exists()

@@ -1,5 +1,7 @@
 """Quantiles with order-statistic intervals, by epoch; bootstrap over repeats; the gap."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -119,6 +121,31 @@ def test_resampled_quantiles_equal_quantiles_of_resampled_scores():
             want.append(np.quantile(matched_log_in(chosen[:, taken]) - out, [0.5, 0.9]))
         bounds = np.quantile(want, [0.025, 0.975], axis=0)
         assert (np.abs(got[e] - bounds.T) <= 1e-11).all()
+
+
+def test_resampled_quantiles_are_made_in_parts(monkeypatch):
+    """Parts of one resample, and of all: the same bits; and less memory than all would take."""
+    module = importlib.import_module("genmem.memorization.trajectory")
+    log_p, held_out = _planted(epochs=1, rows=400, repeats=6, folds=3)
+    table = ArrayTable(log_p.transpose(2, 0, 1, 3).copy(), held_out, np.array([1]))
+    options = Settings(resamples=300, seed=9)
+    whole = resampled_quantiles(table, np.arange(400), settings=options)
+    sizes = []
+
+    def seen(*given):
+        made = replicates(*given)
+        sizes.append(made.nbytes)
+        return made
+
+    replicates = module._replicates
+    monkeypatch.setattr(module, "_replicates", seen)
+    for part in (1, 7, 10**6):
+        sizes.clear()
+        monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 400 * part)
+        got = resampled_quantiles(table, np.arange(400), settings=options)
+        assert got.tobytes() == whole.tobytes()
+        assert max(sizes) <= 8 * 400 * part
+        assert len(sizes) > 1 or part == 10**6
 
 
 def test_resampled_quantiles_need_three_repeats():

@@ -4,8 +4,10 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,7 @@ from genmem.ledger import read_identity, read_unit
 from genmem.memorization import MemorizationScores, cross_validate, quantile_interval
 from genmem.studies import attributes, audit, correlate
 from genmem.studies.presets import preset
-from genmem.training import Run
+from genmem.training import Recipe, Run
 
 TABLES = (
     "scores/memorization",
@@ -37,8 +39,13 @@ def tables(directory: Path) -> dict[str, pd.DataFrame]:
     return {name: pd.read_parquet(directory / f"{name}.parquet") for name in TABLES}
 
 
+def said(directory: Path) -> list[str]:
+    return json.loads((directory / "summary.json").read_text())["warnings"]
+
+
 def assert_same(a: Path, b: Path) -> None:
-    """The same numbers to the bit in every table and picture, and the same facts but the times."""
+    """The same numbers to the bit in every table and picture, and the same facts but the times, and
+    but what was warned of."""
     there = tables(b)
     for name, table in tables(a).items():
         pd.testing.assert_frame_equal(table, there[name], check_exact=True, obj=name)
@@ -46,7 +53,7 @@ def assert_same(a: Path, b: Path) -> None:
     assert all((here[name] == other[name]).all() for name in ("index", "pixels"))
     facts = [json.loads((path / "summary.json").read_text()) for path in (a, b)]
     for one in facts:
-        del one["stages"], one["finished"], one["machine"]
+        del one["stages"], one["finished"], one["machine"], one["warnings"]
     assert facts[0] == facts[1]
 
 
@@ -178,16 +185,18 @@ def test_a_finished_audit_is_left_as_it_is(run: Path, data: Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    "victim",
+    ("victim", "warned"),
     [
-        "scores/neighbours.parquet",
-        "models/beta/models",
-        "memorization/knn/units/repeat_00_fold_01.safetensors",
-        "tables/agreement.parquet",
-        "summary.json",
+        ("scores/neighbours.parquet", ""),
+        ("models/beta/models", "epoch_000002.json or its weights are gone"),
+        ("memorization/knn/units/repeat_00_fold_01.safetensors", "repeat 0, fold 1 is made again"),
+        ("tables/agreement.parquet", ""),
+        ("summary.json", ""),
     ],
 )
-def test_what_is_lost_is_made_again(victim: str, run: Path, data: Dataset, tmp_path: Path) -> None:
+def test_what_is_lost_is_made_again(
+    victim: str, warned: str, run: Path, data: Dataset, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
     path = copy / victim
     if path.is_dir():
@@ -197,6 +206,46 @@ def test_what_is_lost_is_made_again(victim: str, run: Path, data: Dataset, tmp_p
     with ThreadPoolExecutor(1) as pool:
         audit(data, copy, "smoke", executor=pool)
     assert_same(copy, run)
+    new = [text for text in said(copy) if text not in said(run)]
+    assert len(new) == bool(warned)
+    assert all(warned in text for text in new)
+
+
+def test_warnings_of_workers_reach_the_summary(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import genmem.training
+
+    train, log_prob = genmem.training.train, genmem.training.log_prob
+
+    def wary_train(recipe: Recipe, *args: Any, **options: Any) -> Run:
+        warnings.warn(f"trained for {recipe.epochs} epochs by {recipe.seed}", stacklevel=1)
+        return train(recipe, *args, **options)
+
+    def wary_log_prob(model: Any, inputs: Any) -> Any:
+        if inputs.recipe.objective != "iwae":
+            warnings.warn("scored strangely", RuntimeWarning, stacklevel=1)
+        return log_prob(model, inputs)
+
+    monkeypatch.setattr(genmem.training, "train", wary_train)
+    monkeypatch.setattr(genmem.training, "log_prob", wary_log_prob)
+    with ThreadPoolExecutor(2) as pool:
+        audit(data, tmp_path, "smoke", executor=pool)
+    lines = said(tmp_path)
+    sizes = preset("smoke", data)
+    models, others = sizes.folds * sizes.repeats, sizes.folds * sizes.other_repeats
+    assert lines.count(f"scored strangely (in {models} of {models} models)") == 1
+    assert f"beta: scored strangely (in {others} of {others} models)" in lines
+    assert sum("strangely" in line for line in lines) == 2
+    assert "trained for 2 epochs by 0" in lines  # the stage of trainings
+    assert sum("effective draws" in line for line in lines) <= 3
+    assert len(lines) == len(set(lines))
+    for victim in ("summary.json", "stages/train.json", "stages/memorization-beta.json"):
+        (tmp_path / victim).unlink()
+    monkeypatch.undo()
+    with ThreadPoolExecutor(2) as pool:
+        audit(data, tmp_path, "smoke", executor=pool)
+    assert said(tmp_path) == lines
 
 
 def test_another_run_is_refused_with_both_values(run: Path, data: Dataset) -> None:
@@ -246,9 +295,9 @@ def test_large_data_take_the_closed_forms(
         assert (np.abs(table["self_influence"] - values) <= 1e-8).all(), name
     agreed = tables(tmp_path)["tables/agreement"]
     assert agreed["spearman"].notna().all()
-    said = json.loads((tmp_path / "summary.json").read_text())["warnings"]
-    assert any("self-influence of gmm is approximate" in text for text in said)
-    assert any("scores of kde, knn, gmm leave out one sample" in text for text in said)
+    lines = said(tmp_path)
+    assert any("self-influence of gmm is approximate" in text for text in lines)
+    assert any("scores of kde, knn, gmm leave out one sample" in text for text in lines)
 
 
 KILLED = """

@@ -94,6 +94,32 @@ def test_warnings_and_times_are_kept(tmp_path: Path, work: Work) -> None:
     assert json.loads((tmp_path / "stages/b.json").read_text())["outputs"].keys() == set(OUTPUTS)
 
 
+def test_what_is_hidden_is_work_in_progress(tmp_path: Path, work: Work) -> None:
+    Stages(tmp_path).do("s", OUTPUTS, work)
+    for hidden in ("folder/.b.txt.x1.part", "folder/.shared-x/x.npy", "folder/deep/.shared-y/x"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_text("left by a killed process")
+    assert Stages(tmp_path).stands("s", OUTPUTS)
+    (tmp_path / "folder/seen.txt").write_text("not left by one")
+    assert not Stages(tmp_path).stands("s", OUTPUTS)
+
+
+def test_the_last_stage_stands_while_it_is_the_newest(tmp_path: Path, work: Work) -> None:
+    told = Work(tmp_path / "told.txt")
+
+    def run() -> None:
+        Stages(tmp_path).do("s", OUTPUTS, work)
+        Stages(tmp_path).do("told", ["told.txt"], told, last=True)
+
+    run()
+    run()
+    assert (work.calls, told.calls) == (1, 1)
+    (tmp_path / "a.txt").unlink()
+    run()
+    run()
+    assert (work.calls, told.calls) == (2, 2)
+
+
 def test_progress_ends_at_the_total_of_the_stage(tmp_path: Path, work: Work) -> None:
     told: list[tuple[str, int, int]] = []
     stages = Stages(tmp_path, lambda *step: told.append(step))

@@ -80,6 +80,7 @@ def memorization(
     Killed, the same command trains only the models that are missing.
     """
     from genmem import config, datasets
+    from genmem.heard import listening
     from genmem.memorization import cross_validate
     from genmem.studies.comparison import learner
     from genmem.studies.executors import processes
@@ -95,7 +96,8 @@ def memorization(
     elif (epochs, latent, lr) != (None, None, None):
         raise typer.BadParameter(f"--epochs, --latent and --lr do not apply to --model {model}")
     directory = run_directory(out, data, preset, "memorization", model.value)
-    with progress() as tell, processes(threads or config()["threads"]) as pool:
+    workers = threads or config()["threads"]
+    with progress() as tell, processes(workers) as pool, listening() as heard:
         scores = cross_validate(
             studied,
             samples,
@@ -107,6 +109,6 @@ def memorization(
             progress=tell,
         )
     say_scores(scores)
-    for warning in scores.warnings:
+    for warning in dict.fromkeys([*scores.warnings, *(text for _, text in heard)]):
         typer.echo(f"warning: {warning}")
     typer.echo(f"scores: {directory / 'scores' / 'memorization.parquet'}")

@@ -14,8 +14,8 @@ number of workers and any order of the units, which are read back in a fixed ord
 
 from __future__ import annotations
 
-import shutil
 import tempfile
+import warnings
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,11 +27,12 @@ import numpy.typing as npt
 
 from genmem import ledger
 from genmem.errors import CheckpointError
+from genmem.heard import Heard, listening, recall, say_again
 from genmem.memorization.learners import Evaluation, Int, Learner, adapt
-from genmem.memorization.plan import identity, unit_paths, units
+from genmem.memorization.plan import identity, repeats_begun, unit_paths, units
 from genmem.memorization.scores import MemorizationScores
 from genmem.memorization.scoring import Rows, Settings, score_table
-from genmem.memorization.shared import Shared
+from genmem.memorization.shared import Shared, shared_folder
 from genmem.memorization.tables import UnitTable
 from genmem.memorization.units import Progress, make_missing
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from genmem.training import Recipe
 
 Duplicates = Literal["split", "group"]
+SCORES = "scores/memorization.parquet"
 
 
 def cross_validate(
@@ -81,7 +83,9 @@ def cross_validate(
     More repeats may be asked for later: the units already in `out` are kept.
     Raises ValueError for settings that make no folds and for log-densities that are not finite
     (repeat, fold, epoch and row are named), RunMismatchError if `out` holds another run, and
-    whatever the learner raises. A broken unit file is made again, with a warning.
+    whatever the learner raises. A broken unit file is made again, with a warning. Warnings of the
+    units, in workers too and of earlier calls, are among the scores' `warnings` and said again at
+    the end: each sort once, with the number of models it came from.
     It leaves out N/K rows at a time, not one: near-duplicates in one fold are gone together.
     Source: van den Burg & Williams (2021), On Memorization in Probabilistic Deep Generative Models.
     """
@@ -99,9 +103,7 @@ def cross_validate(
         else:
             folder = Path(out)
             ledger.bind(folder, run)
-        # A new name each time: a worker that outlives this call must not take old files for new.
-        shared = Path(tempfile.mkdtemp(prefix=".shared-", dir=folder))
-        stack.callback(shutil.rmtree, shared, ignore_errors=True)
+        shared = stack.enter_context(shared_folder(folder))
         planned = units(folder, held_out, folds, adapted.seed, run, parts=out is not None)
         make_missing(planned, adapted, Shared(held, shared), executor, progress)
         paths = [unit.path for unit in planned]
@@ -112,24 +114,33 @@ def cross_validate(
             ess_min=table.ess_min,
             draws_se=table.draws_se,
             data_name=held.name,
-            warnings=adapted.cautions(held),
+            warnings=table.cautions(),
         )
         scores = score_table(table, rows, settings)
         if out is not None:
-            scores.save(folder / "scores" / "memorization.parquet")
+            scores.save(folder / SCORES)
+        say_again(table.warnings, stacklevel=2)
         return scores
 
 
-def read_units(out: str | Path) -> UnitTable:
-    """The log-densities of all units of the run in `out`, for statistics of one's own.
+def read_units(out: str | Path, repeats: int | None = None) -> UnitTable:
+    """The log-densities of the units of the run in `out`, for statistics of one's own.
 
-    Raises FileNotFoundError if there is none, or one of a repeat that was begun is missing;
+    repeats  how many, from the first; None: as many as the scores in `out` rest on, or before
+             there are scores all that were begun
+
+    Raises FileNotFoundError if there are no units, or one of these repeats is missing;
     CheckpointError if one is broken.
     """
-    paths = unit_paths(Path(out), int(ledger.read_identity(out)["folds"]))
-    if not paths:
+    folder, folds = Path(out), int(ledger.read_identity(out)["folds"])
+    scored = folder / SCORES
+    if repeats is None and scored.is_file():
+        repeats = MemorizationScores.load(scored).repeats
+    if repeats is None:
+        repeats = repeats_begun(folder)
+    if repeats < 1:
         raise FileNotFoundError(f"{out} holds no units; cross_validate(..., out=...) makes them")
-    return UnitTable.open(paths)
+    return UnitTable.open(unit_paths(folder, folds, repeats))
 
 
 @dataclass(frozen=True)
@@ -151,17 +162,6 @@ class RecipeLearner:
 
         return {"recipe": self.recipe.to_dict(), "torch": torch.__version__}
 
-    def cautions(self, data: Dataset) -> tuple[str, ...]:
-        if self.recipe.likelihood != "bernoulli" or self.recipe.binarize is not None:
-            return ()
-        low, high = data.value_range
-        if all(((part == low) | (part == high)).all() for part in np.array_split(data.rows, 64)):
-            return ()
-        return (
-            "grey values under a Bernoulli likelihood: log p is a loss, not a log-density;"
-            " binarize='threshold' or 'sample' makes it one",
-        )
-
     def evaluate(self, data: Dataset, rows: Int, seed: int, parts: Path | None) -> Evaluation:
         from genmem.training import Inputs, log_prob, train
 
@@ -170,16 +170,18 @@ class RecipeLearner:
 
         def score(model: Any, epoch: int) -> None:
             path = None if parts is None else parts / f"epoch_{epoch:06d}.safetensors"
-            arrays = None if path is None else _kept(path)
-            if arrays is None:
+            kept = None if path is None else _kept(path)
+            if kept is None:
                 try:
-                    found = log_prob(model, inputs)
+                    with listening() as heard:
+                        found = log_prob(model, inputs)
                 except FloatingPointError as error:
                     raise FloatingPointError(f"at epoch {epoch}: {error}") from error
-                arrays = {"log_p": found.log_p, "se": found.se, "ess": found.ess}
+                kept = {"log_p": found.log_p, "se": found.se, "ess": found.ess}, heard
                 if path is not None:
-                    ledger.write_unit(path, arrays)
-            scored.append(arrays)
+                    ledger.write_unit(path, kept[0], {"warnings": heard})
+            scored.append(kept[0])
+            say_again(kept[1])
 
         folder = None if parts is None else parts / "training"
         train(recipe, data, folder, rows=rows, on_checkpoint=score)
@@ -187,12 +189,19 @@ class RecipeLearner:
         return Evaluation(epochs=np.array(recipe.checkpoints), **stacked)
 
 
-def _kept(path: Path) -> dict[str, npt.NDArray[Any]] | None:
-    """The scores of an epoch that an earlier attempt at this unit left, if they are whole."""
+def _kept(path: Path) -> tuple[ledger.Arrays, list[Heard]] | None:
+    """The scores of an epoch that an earlier attempt at this unit left, and its warnings.
+
+    None if there are none; a broken file warns, and its epoch is scored again.
+    """
     try:
-        return ledger.read_unit(path)[0]
-    except (FileNotFoundError, CheckpointError):
+        arrays, meta = ledger.read_unit(path)
+    except FileNotFoundError:
         return None
+    except CheckpointError as error:
+        warnings.warn(f"the epoch is scored again: {error}", RuntimeWarning, stacklevel=2)
+        return None
+    return arrays, recall(meta.get("warnings", ()))
 
 
 def _as_learner(learner: Any, seed: int) -> Learner:

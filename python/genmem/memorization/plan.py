@@ -62,11 +62,15 @@ def unit_path(folder: Path, repeat: int, fold: int) -> Path:
     return folder / "units" / f"{_stem(repeat, fold)}.safetensors"
 
 
-def unit_paths(folder: Path, folds: int) -> list[list[Path]]:
-    """Paths of all units of the repeats that were begun, (L, K); no repeat: empty."""
-    found = (folder / "units").glob("repeat_*_fold_*.safetensors")
-    repeats = 1 + max((int(path.name.split("_")[1]) for path in found), default=-1)
+def unit_paths(folder: Path, folds: int, repeats: int) -> list[list[Path]]:
+    """Paths of the units of the first repeats, (L, K)."""
     return [[unit_path(folder, repeat, fold) for fold in range(folds)] for repeat in range(repeats)]
+
+
+def repeats_begun(folder: Path) -> int:
+    """Repeats of which there is a unit, and those before them."""
+    found = (folder / "units").glob("repeat_*_fold_*.safetensors")
+    return 1 + max((int(path.name.split("_")[1]) for path in found), default=-1)
 
 
 def _own_version() -> str:

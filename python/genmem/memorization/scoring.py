@@ -18,9 +18,7 @@ from genmem.memorization.matched import Int, choose_folds, enumerates, matched_l
 from genmem.memorization.scores import MemorizationScores
 from genmem.memorization.tables import ArrayTable, LogTable
 
-_BLOCK_BYTES = 1 << 26
-# Below ten effective draws log p is visibly too low and its own standard error cannot be trusted.
-_FEW_DRAWS = 10.0
+BLOCK_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def score_table(table: LogTable, rows: Rows, settings: Settings) -> Memorization
         confidence=settings.confidence,
         interval=_interval_kind(repeats),
         data_name=rows.data_name,
-        warnings=rows.warnings + _cautions(table.folds, repeats, rows.ess_min),
+        warnings=rows.warnings + _cautions(table.folds, repeats),
         **columns,
     )
 
@@ -144,7 +142,7 @@ def blocks_of_rows(table: LogTable, settings: Settings) -> list[tuple[int, int]]
     per_row = 8 * (
         2 * len(table.epochs) * repeats * table.folds + 3 * choices * repeats + 4 * resamples
     )
-    step = max(1, _BLOCK_BYTES // per_row)
+    step = max(1, BLOCK_BYTES // per_row)
     return [(start, min(start + step, count)) for start in range(0, count, step)]
 
 
@@ -203,7 +201,7 @@ def _interval_kind(repeats: int) -> str:
     return {1: "none", 2: "jackknife-t"}.get(repeats, "bootstrap")
 
 
-def _cautions(folds: int, repeats: int, ess_min: Float) -> tuple[str, ...]:
+def _cautions(folds: int, repeats: int) -> tuple[str, ...]:
     found = []
     if repeats == 1:
         found.append("one repeat: scores have no standard error and no interval")
@@ -214,11 +212,4 @@ def _cautions(folds: int, repeats: int, ess_min: Float) -> tuple[str, ...]:
     smallest = float(folds) ** -repeats
     if smallest > 0.05:
         found.append(f"{folds} folds x {repeats} repeats: no p-value can be below {smallest:.3g}")
-    few = int((ess_min < _FEW_DRAWS).sum())
-    if few:
-        found.append(
-            f"{few} of {len(ess_min)} rows have fewer than {_FEW_DRAWS:g} effective draws under"
-            f" some model (median row {np.median(ess_min):.1f}): their log p is too low there, by"
-            " an amount that its standard error does not tell; more eval_draws help"
-        )
     return tuple(found)

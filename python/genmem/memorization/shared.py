@@ -7,8 +7,13 @@ the rows of its fold, instead of 47 MB, and the workers share the pages.
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +24,29 @@ import numpy as np
 from genmem.ledger import write_atomic
 
 _INLINE_BYTES = 1 << 16
+_PREFIX = ".shared-"
 # The data set that this worker opened last: a run has one, and checking it again costs a pass.
 _opened: dict[str, Shared] = {}
+
+
+@contextmanager
+def shared_folder(run: Path) -> Iterator[Path]:
+    """A new folder in that of a run for the files of `Shared`, removed at the end.
+
+    Those that killed runs have left are removed first. A folder is in use while some process holds
+    a lock on it; the system lets go of the locks of a process that is killed. Its name is new each
+    time: a worker that outlives a run must not take old files for new.
+    """
+    with ExitStack() as held:
+        with _lock(run) as alone:  # no other run looks between the folder's making and its lock
+            for left in run.glob(f"{_PREFIX}*/") if alone else ():
+                with _lock(left, wait=False) as unused:
+                    if unused:
+                        shutil.rmtree(left, ignore_errors=True)
+            made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=run))
+            held.callback(shutil.rmtree, made, ignore_errors=True)
+            held.enter_context(_lock(made))
+        yield made
 
 
 class Shared:
@@ -58,6 +84,24 @@ class Shared:
         path = self.folder / f"{name}.npy"
         write_atomic(path, partial(np.save, arr=value, allow_pickle=False))
         return path
+
+
+@contextmanager
+def _lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Whether the lock on a folder was had: not if another process holds it and there is no waiting
+    for it, if the folder is gone, or on a file system without locks."""
+    handle = None
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        had = True
+    except OSError:
+        had = False
+    try:
+        yield had
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _open(folder: str, kind: type[Any], held: Mapping[str, Any]) -> Shared:

@@ -15,10 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem.errors import DataError
+from genmem.heard import Heard, counted, recall
 from genmem.ledger import read_unit
 from genmem.memorization.accumulate import Float
 
 Int = npt.NDArray[np.int64]
+
+# Below ten effective draws log p is visibly too low and its own standard error cannot be trusted.
+_FEW_DRAWS = 10.0
 
 
 class LogTable(Protocol):
@@ -69,8 +73,10 @@ class ArrayTable:
 class UnitTable:
     """A table on disk: one file per unit, log p (E, N) each, of which a block reads a slice.
 
-    paths (L x K);  ess_min (N,), draws_se (N,): worst over the units at the last epoch, NaN if
-    unknown
+    paths (L x K)
+    ess_min, draws_se  (N,) worst over the units at the last epoch, NaN if unknown
+    ess_of_models      (L K,) worst over the rows at the last epoch, NaN if unknown
+    warnings           of all units, each sort once, with the number of models it came from
     """
 
     paths: tuple[tuple[Path, ...], ...]
@@ -78,10 +84,26 @@ class UnitTable:
     epochs: Int
     ess_min: Float
     draws_se: Float
+    ess_of_models: Float
+    warnings: tuple[Heard, ...] = ()
 
     @property
     def folds(self) -> int:
         return len(self.paths[0])
+
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader of these log-densities must know: the warnings, and too few draws."""
+        said = tuple(text for _, text in self.warnings)
+        rows, models = (int((ess < _FEW_DRAWS).sum()) for ess in (self.ess_min, self.ess_of_models))
+        if not rows:
+            return said
+        return (
+            *said,
+            f"{rows} of {len(self.ess_min)} samples have fewer than {_FEW_DRAWS:g} effective draws"
+            f" under some model (the worst {np.nanmin(self.ess_min):.1f}; {models} of"
+            f" {len(self.ess_of_models)} models have such samples): their log p is too low there,"
+            " by an amount that its standard error does not tell; more eval_draws help",
+        )
 
     def block(self, start: int, stop: int) -> Float:
         from safetensors import safe_open
@@ -105,9 +127,11 @@ class UnitTable:
         held_out = np.full((len(paths), shape[1]), -1, np.int64)
         ess = np.full(shape[1], np.nan)
         se = np.full(shape[1], np.nan)
+        of_models: list[float] = []
+        heard: list[list[Heard]] = []
         for repeat, row in enumerate(paths):
             for fold, path in enumerate(row):
-                arrays, _ = read_unit(path)
+                arrays, meta = read_unit(path)
                 if arrays["log_p"].shape != shape or not np.array_equal(arrays["epochs"], epochs):
                     raise DataError(
                         f"{path} has log p of shape {arrays['log_p'].shape} at epochs"
@@ -119,6 +143,8 @@ class UnitTable:
                         f"{path}: some of its held-out rows are in another fold of repeat {repeat}"
                     )
                 held_out[repeat, arrays["held_out"]] = fold
+                heard.append(recall(meta.get("warnings", ())))
+                of_models.append(float(arrays["ess"][-1].min()) if "ess" in arrays else np.nan)
                 if "ess" in arrays:
                     ess = np.fmin(ess, arrays["ess"][-1])
                 if "se" in arrays:
@@ -128,4 +154,5 @@ class UnitTable:
             raise DataError(
                 f"{paths[repeat][0].parent}: row {row_number} is in no fold of repeat {repeat}"
             )
-        return cls(tuple(tuple(row) for row in paths), held_out, epochs, ess, se)
+        worst, warnings = np.array(of_models), counted(heard, "models")
+        return cls(tuple(tuple(row) for row in paths), held_out, epochs, ess, se, worst, warnings)

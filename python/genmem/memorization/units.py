@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from genmem.errors import CheckpointError
+from genmem.heard import listening
 from genmem.ledger import read_unit, write_unit
 from genmem.memorization.accumulate import Float
 from genmem.memorization.learners import Evaluation, Int, Learner
@@ -45,7 +46,7 @@ class Unit:
 
 
 def make_unit(learner: Learner, data: Shared, unit: Unit) -> None:
-    """Train, score and write one unit.
+    """Train, score and write one unit, with what was warned of meanwhile.
 
     Raises what the learner raises, with the unit named in a note; ValueError if the log-densities
     have the wrong shape or one of them is not finite.
@@ -54,7 +55,8 @@ def make_unit(learner: Learner, data: Shared, unit: Unit) -> None:
     count = len(held)
     rows = np.setdiff1d(np.arange(count), unit.held_out, assume_unique=True)
     try:
-        found = learner.evaluate(held, rows, unit.seed, unit.parts)
+        with listening() as heard:
+            found = learner.evaluate(held, rows, unit.seed, unit.parts)
     except FloatingPointError as error:
         raise FloatingPointError(
             f"cross_validate: the model of {unit.title} has diverged: {error}"
@@ -63,7 +65,8 @@ def make_unit(learner: Learner, data: Shared, unit: Unit) -> None:
         error.add_note(f"cross_validate: in the model of {unit.title}")
         raise
     arrays = _checked(found, count, unit)
-    write_unit(unit.path, arrays, {"repeat": unit.repeat, "fold": unit.fold, "run": unit.run})
+    meta = {"repeat": unit.repeat, "fold": unit.fold, "run": unit.run, "warnings": heard}
+    write_unit(unit.path, arrays, meta)
     if unit.parts is not None:
         shutil.rmtree(unit.parts, ignore_errors=True)
 

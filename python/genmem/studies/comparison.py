@@ -60,7 +60,7 @@ def halves(
     """Scores from the even and from the odd repeats of a cross-validation; None for one repeat."""
     if scores.repeats < 2:
         return None
-    table = read_units(directory)
+    table = read_units(directory, scores.repeats)
     settings = Settings(seed=seed, resamples=1)
     found = np.empty((2, len(scores)))
     for start in range(0, len(scores), _ROWS_AT_ONCE):

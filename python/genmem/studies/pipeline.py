@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from genmem.heard import Heard, listening, recall, say_again
 from genmem.ledger import write_text
 from genmem.memorization import MemorizationScores, cross_validate, read_units
 from genmem.studies.agreement import agreement
@@ -78,7 +79,7 @@ class Pipeline:
         tables = ["tables/attribute_correlations.parquet", "tables/agreement.parquet"]
         do("agreement", tables, self._compare)
         do("images", ["images.safetensors"], self._images)
-        do("summary", ["summary.json"], self._summary)
+        do("summary", ["summary.json"], self._summary, last=True)
 
     @property
     def reported(self) -> str:
@@ -116,7 +117,7 @@ class Pipeline:
             for name, recipe in self.preset.recipes.items()
         ]
         for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
+            say_again(future.result())
             tell("train", done, len(futures))
 
     def _by_folds(self, name: str) -> bool:
@@ -203,8 +204,7 @@ class Pipeline:
         write_images(self.directory / "images.safetensors", self.data, positions)
 
     def _summary(self) -> None:
-        records = self.stages.records()
-        said = [text for record in records for text in record["warnings"]]
+        records = [record for record in self.stages.records() if record["name"] != "summary"]
         facts = summarise(
             self.data,
             self.preset,
@@ -214,10 +214,25 @@ class Pipeline:
             threads=self.threads,
             command=self.command,
             stages=records,
-            warnings=list(dict.fromkeys([*self.scores.warnings, *blunt_test(self.scores), *said])),
+            warnings=self._warnings(records),
         )
         text = json.dumps(facts, indent=1, allow_nan=False)
         write_text(self.directory / "summary.json", text + "\n")
+
+    def _warnings(self, records: list[dict[str, Any]]) -> list[str]:
+        """Of the reported scores, of the models compared with them (named), and of the stages."""
+        compared: dict[str, list[str]] = {}
+        for name in filter(self._by_folds, self.preset.learners()):
+            for text in read_units(self._of(name)).cautions():
+                compared.setdefault(text, []).append(name)
+        named = [
+            f"{', '.join(names)}: {text}"
+            for text, names in compared.items()
+            if self.reported not in names
+        ]
+        said = [text for record in records for text in record["warnings"] if text not in compared]
+        texts = [*self.scores.warnings, *blunt_test(self.scores), *named, *said]
+        return list(dict.fromkeys(texts))
 
     def _tracin(self, stage: str) -> Any:
         from genmem.influence import TracIn
@@ -256,7 +271,16 @@ class Pipeline:
         write_table(self.directory / f"{path}.parquet", table)
 
 
-def _train(recipe: Recipe, data: Dataset, out: Path) -> None:
+def _train(recipe: Recipe, data: Dataset, out: Path) -> list[Heard]:
+    """Train, and return what was warned of, by earlier attempts at this training too."""
     from genmem.training import train
 
-    train(recipe, data, out)
+    with listening() as heard:
+        train(recipe, data, out)
+    path = out / "warnings.json"
+    before = recall(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+    known = {one.sort for one in before}
+    both = [*before, *(one for one in heard if one.sort not in known)]
+    if both:
+        write_text(path, json.dumps(both, indent=1) + "\n")
+    return both

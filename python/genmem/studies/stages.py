@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from genmem.heard import listening
 from genmem.ledger import write_atomic, write_text
 
 Progress = Callable[[str, int, int], None]
@@ -31,30 +31,38 @@ class Stages:
     progress: Progress | None = None
     _totals: dict[str, int] = field(default_factory=dict)
 
-    def do(self, name: str, outputs: Iterable[str], work: Callable[[], object]) -> None:
+    def do(
+        self,
+        name: str,
+        outputs: Iterable[str],
+        work: Callable[[], object],
+        *,
+        last: bool = False,
+    ) -> None:
         """Call `work`, which writes `outputs`, unless they stand already.
 
         outputs  files and folders, as paths below the directory
+        last     whether it tells of the stages before it: it stands only while it is the newest
 
         Warnings of `work` are kept in the record. Raises what `work` raises, with the stage named
         in a note, and FileNotFoundError if it leaves an output out.
         """
         wanted = tuple(outputs)
-        if not self.stands(name, wanted):
+        newest = not last or [record["name"] for record in self.records()[-1:]] == [name]
+        if not newest or not self.stands(name, wanted):
             self.tell(name, 0, 1)
             start = time.perf_counter()
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                try:
+            try:
+                with listening() as heard:
                     work()
-                except Exception as error:
-                    error.add_note(f"in the stage {name!r} of {self.directory}")
-                    raise
+            except Exception as error:
+                error.add_note(f"in the stage {name!r} of {self.directory}")
+                raise
             record = {
                 "name": name,
                 "seconds": time.perf_counter() - start,
                 "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "warnings": sorted({str(warning.message) for warning in caught}),
+                "warnings": [text for _, text in heard],
                 "outputs": {path: _digest(self.directory / path) for path in wanted},
             }
             write_text(self._place(name), json.dumps(record, indent=1) + "\n")
@@ -107,10 +115,17 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of all files below a folder."""
+    """SHA-256 of a file, or of the names and contents of all files below a folder.
+
+    Hidden files and folders are those of work in progress, or what a killed process left of it.
+    """
     if path.is_dir():
-        inner = (file for file in sorted(path.rglob("*")) if file.is_file())
-        lines = (f"{file.relative_to(path).as_posix()} {_digest(file)}\n" for file in inner)
+        inner = ((file.relative_to(path), file) for file in sorted(path.rglob("*")))
+        lines = (
+            f"{name.as_posix()} {_digest(file)}\n"
+            for name, file in inner
+            if file.is_file() and not any(part.startswith(".") for part in name.parts)
+        )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
