@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genmem.kernels import Factors, grad_dot, grad_dot_diagonal
+from influence.small_net import Net, Saved, loss, noise_of, randn, states
 
 Float64 = npt.NDArray[np.float64]
 
@@ -67,3 +68,26 @@ def oracle() -> Callable[..., Float64]:
 @pytest.fixture
 def check() -> Callable[..., None]:
     return assert_products
+
+
+@pytest.fixture
+def net() -> nn.Module:
+    return Net().double().eval()
+
+
+@pytest.fixture
+def saved(net: nn.Module) -> list[Saved]:
+    return [Saved(state, lr) for state, lr in zip(states(net, 3), (0.1, 0.05, 0.02), strict=True)]
+
+
+@pytest.fixture
+def truth(net: nn.Module, saved: list[Saved]) -> Float64:
+    """(6, 8) with weights lr x 20 steps x 4 / 8, four draws, ids by position."""
+    x, z, total = randn(8, 3), randn(6, 3, seed=1), np.zeros((6, 8))
+    for checkpoint in saved:
+        model = Net().double().eval()
+        model.load_state_dict(checkpoint.weights)
+        left = oracle_gradients(model, loss, z, noise_of("tracin test", np.arange(6)))
+        right = oracle_gradients(model, loss, x, noise_of("tracin train", np.arange(8)))
+        total += checkpoint.lr * 10 * left @ right.T
+    return total
