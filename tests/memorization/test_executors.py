@@ -49,6 +49,22 @@ def test_threads_give_the_same_scores(here, workers):
         assert_same(cross_validate(MIXTURE, DATA, folds=3, repeats=3, executor=pool), here)
 
 
+def test_a_dask_cluster_gives_the_same_scores(here, tmp_path):
+    distributed = pytest.importorskip(
+        "distributed", reason='dask is not installed: pip install "genmem[distributed]"'
+    )
+    cluster = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.Client(**cluster, local_directory=tmp_path / "dask") as client:
+        pool = client.get_executor()
+        scores = cross_validate(
+            MIXTURE, DATA, folds=3, repeats=3, executor=pool, out=tmp_path / "run"
+        )
+        with pytest.raises(ValueError, match="n_samples") as caught:
+            cross_validate(GaussianMixture(99), DATA, folds=3, repeats=1, executor=pool)
+    assert_same(scores, here)
+    assert "repeat 0, fold" in caught.value.__notes__[0]
+
+
 def test_another_order_gives_the_same_scores(here):
     backwards = Backwards(9)
     assert_same(cross_validate(MIXTURE, DATA, folds=3, repeats=3, executor=backwards), here)

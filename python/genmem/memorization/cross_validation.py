@@ -69,7 +69,10 @@ def cross_validate(
     data        a Dataset, or an array (N, d)
     folds       K, 2..N
     repeats     L >= 1; a standard error needs 2, a bootstrap interval 3
-    executor    a concurrent.futures.Executor whose workers see `out`; None: this process
+    executor    any concurrent.futures.Executor whose workers see `out`: threads, processes (the
+                initialised ones of genmem.studies.executors), mpi4py's, or with the extra
+                `distributed` the workers of a dask cluster, dask.distributed.Client(...)
+                .get_executor(). None: this process
     out         folder of the run; None: a temporary one of 8 N E K L bytes while the run lasts
     seed        of folds, matched choices and bootstrap, and of learners without a seed of their own
     duplicates  "split": equal rows fall into folds like any others, so that a copy of a held-out

@@ -1,4 +1,13 @@
-"""Worker processes for the units of a study: one BLAS thread each, none ever orphaned."""
+"""Worker processes for the units of a study: one BLAS thread each, none ever orphaned.
+
+A study takes any other concurrent.futures.Executor as well, if its workers see the run directory;
+with the extra `distributed` that of a dask cluster:
+
+    with dask.distributed.Client(address) as client:
+        audit(data, out, executor=client.get_executor())
+
+Such workers should run one task and one BLAS thread at a time: the units are the parallelism.
+"""
 
 from __future__ import annotations
 
