@@ -11,7 +11,9 @@ from genmem.density import GaussianKDE
 from genmem.density import bandwidth as rules
 from genmem.density import leave_one_out_likelihood as likelihoods
 from genmem.density.bandwidth import leave_one_out, scott, silverman
+from genmem.density.kernel_terms import KernelTerms
 from genmem.density.leave_one_out_likelihood import LeaveOneOutLikelihood
+from genmem.density.width_search import bounds
 
 
 def column(*values):
@@ -107,9 +109,7 @@ def test_the_best_of_several_maxima_wins():
     # Eight pairs a hundred apart: one maximum at the width of a pair, one at that of the set.
     starts = np.arange(8) * 100.0
     X = np.concatenate([starts, starts + 0.1])[:, None]
-    objective = LeaveOneOutLikelihood(
-        X, np.ones(16), np.arange(16), memory=1 << 20, threads=None, backend="auto"
-    )
+    objective = LeaveOneOutLikelihood(KernelTerms(X, memory=1 << 20), np.arange(16))
     signs = np.sign(objective(np.array([0.05, 5.0, 80.0, 800.0])).slopes)
     assert signs.tolist() == [1, -1, 1, -1]
     h, value = best_by_search(X)
@@ -188,9 +188,9 @@ def test_memory_and_threads_do_not_change_the_answer(rng, monkeypatch, d):
 def test_omitted_rows_are_certified(rng, monkeypatch):
     X, w = rng.standard_normal((120, 30)), rng.uniform(0.5, 2, 120)
     rows = np.arange(120)
-    whole = LeaveOneOutLikelihood(X, w, rows, memory=1 << 28, threads=None, backend="auto")
+    whole = LeaveOneOutLikelihood(KernelTerms(X, weights=w), rows)
     monkeypatch.setattr(likelihoods, "_NEIGHBORS_OF_A_ROW", 30)
-    few = LeaveOneOutLikelihood(X, w, rows, memory=1, threads=None, backend="auto")
+    few = LeaveOneOutLikelihood(KernelTerms(X, weights=w, memory=1), rows)
     assert few._near.sq.shape == (120, 30)
     used = 0
     for h in np.geomspace(0.2, 4, 9):
@@ -203,9 +203,7 @@ def test_omitted_rows_are_certified(rng, monkeypatch):
 
 def test_the_slope_is_the_derivative(rng):
     X = rng.standard_normal((15, 2))
-    objective = LeaveOneOutLikelihood(
-        X, np.ones(15), np.arange(15), memory=1 << 20, threads=None, backend="auto"
-    )
+    objective = LeaveOneOutLikelihood(KernelTerms(X, memory=1 << 20), np.arange(15))
     h = np.array([0.1, 0.5, 2.0])
     up, down = (objective(h * np.exp(s * 1e-5)).values for s in (1, -1))
     assert (np.abs(objective(h).slopes - (up - down) / 2e-5) <= 1e-4).all()
@@ -213,13 +211,11 @@ def test_the_slope_is_the_derivative(rng):
 
 
 def test_bounds_enclose_the_maximum(rng):
+    rows = np.arange(0, 30, 2)
     for d in (1, 4, 50):
-        X, w = rng.standard_normal((30, d)), rng.uniform(0.1, 3, 30)
-        objective = LeaveOneOutLikelihood(
-            X, w, np.arange(0, 30, 2), memory=1 << 20, threads=None, backend="auto"
-        )
-        low, high = objective.bounds()
-        slopes = objective(np.array([low, high])).slopes
+        terms = KernelTerms(rng.standard_normal((30, d)), weights=rng.uniform(0.1, 3, 30))
+        objective = LeaveOneOutLikelihood(terms, rows)
+        slopes = objective(np.array(bounds(terms, rows, objective.nearest_sq))).slopes
         assert slopes[0] >= 0 >= slopes[1]
 
 

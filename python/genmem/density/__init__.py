@@ -2,6 +2,8 @@
 
 from genmem.density.bandwidth import LeaveOneOut as LeaveOneOut
 from genmem.density.kde import GaussianKDE as GaussianKDE
+from genmem.density.kernel_density import AbstractKernelDensity as AbstractKernelDensity
+from genmem.density.kernel_density import KernelDensity as KernelDensity
 from genmem.density.log_density import AbstractLogDensity as AbstractLogDensity
 from genmem.density.mixture import GaussianMixtureDensity as GaussianMixtureDensity
 from genmem.density.nearest import NearestNeighborDensity as NearestNeighborDensity

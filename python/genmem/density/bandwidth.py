@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from sklearn.utils.validation import check_array
 
 from genmem.density.duplicates import equal_rows
+from genmem.density.kernel_terms import KernelTerms
 from genmem.density.leave_one_out_likelihood import LeaveOneOutLikelihood
 from genmem.density.moments import mean_and_squares
 from genmem.density.parameters import check_choice, check_count
+from genmem.density.radial import KERNELS
 from genmem.density.rows import (
     ACCEPTED,
     DEFAULT_MEMORY,
@@ -20,13 +21,13 @@ from genmem.density.rows import (
     Int64,
     Rows,
     check_finite,
+    check_scales,
     check_weights,
 )
+from genmem.density.width_search import bounds, closest, maxima, squares_to_nearest, steepest
 
-# Between neighbouring widths of the scan; every sign change of the slope between two is followed.
-_SCAN_RATIO = 1.5
 # Pairs of rows in one pass of the scan, about; with more, every so-manyth row is scanned and all of
-# them finish from the maximum that was found.
+# them finish from the maxima that were found.
 _SCAN_PAIRS = 1 << 23
 
 
@@ -71,6 +72,8 @@ def leave_one_out(
     X: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None = None,
     *,
+    kernel: str = "gaussian",
+    point_scales: npt.ArrayLike | None = None,
     duplicates: str = "raise",
     rows: int | None = None,
     seed: int = 0,
@@ -80,29 +83,35 @@ def leave_one_out(
 ) -> LeaveOneOut:
     """The width of maximum leave-one-out likelihood, h* = argmax_h sum_i w_i log p_{-i}(x_i; h).
 
-    Stationary where sum_i w_i sum_{j != i} r_ij |x_i - x_j|^2 = h^2 d sum_i w_i. The mean squared
-    distance to the nearest row and to all rows, over d, bound h*^2 from both sides; the slope in
-    log h is scanned between them, every sign change is finished by Brent's method, and the best
-    of these maxima is returned. Beyond 2^23 pairs the scan takes a part of the rows that are left
-    out, and the last search all of them.
+    A list of widths between two bounds on h* is scanned in one pass over the distances. For
+    Gaussian kernels of one width every maximum of the list is climbed, by Brent's method on the
+    slope, which is 0 where sum_i w_i sum_{j != i} r_ij |x_i - x_j|^2 = h^2 d sum_i w_i; otherwise
+    the best of the list, by lists ever closer, to 1e-8 of h*. Beyond 2^23 pairs the scan takes a
+    part of the rows that are left out, and the climb all of them.
 
     X              (N, d) rows; a row of weight 0 is a row left out
     sample_weight  (N,) or None
+    kernel         a name in KERNELS
+    point_scales   (N,) positive lambda_j, held fixed: row j has the width h lambda_j; None for 1
     duplicates     "raise" | "group": leave a row out together with all rows equal to it
     rows           None, or how many rows (drawn by `seed`) are left out, each against all others
-    memory         working memory in bytes. The nearest 1024 distances of each row are kept and
-                   the others bounded; where the bound exceeds 1e-12 of the slope all of them are
-                   taken, kept if they fit, else computed again
+    memory         working memory in bytes. For Brent's method the nearest 1024 distances of each
+                   row are kept and the others bounded; where the bound exceeds 1e-12 of the slope
+                   all of them are taken, kept if they fit, else computed again
 
-    Raises ValueError if fewer than two rows (with "group": distinct rows) have positive weight,
-    or if each row that is left out has an equal: the likelihood is then unbounded as h -> 0.
-    A few equal rows leave it bounded but pull h* down.
+    Raises ValueError if fewer than two rows (with "group": distinct rows) have positive weight, for
+    a scale that is not positive, or if each row that is left out has an equal: the likelihood is
+    then unbounded as h -> 0. A few equal rows leave it bounded but pull h* down.
     Source: Duin (1976), IEEE Transactions on Computers 25, 1175.
     """
     operation = "leave_one_out"
+    check_choice(kernel, "kernel", KERNELS, operation)
     check_choice(duplicates, "duplicates", ("raise", "group"), operation)
     memory = check_count(memory, "memory", operation)
     points, weights = _checked(X, sample_weight, operation)
+    scales = None
+    if point_scales is not None:
+        scales = check_scales(point_scales, len(points), operation)
     kept, points, weights = _taking_part(points, weights, duplicates)
     if len(points) < 2:
         counted = " (equal ones counted once)" if duplicates == "group" else ""
@@ -111,68 +120,26 @@ def leave_one_out(
             "at least 2 are wanted, for one is left out"
         )
     chosen = _drawn(len(points), rows, seed)
-    likelihood = LeaveOneOutLikelihood(
-        points, weights, chosen, memory=memory, threads=threads, backend=backend
+    terms = KernelTerms(
+        points, kernel, weights, None if scales is None else scales[kept], memory, threads, backend
     )
-    if not likelihood.nearest_sq.any():
+    plain = kernel == "gaussian" and scales is None
+    likelihood = LeaveOneOutLikelihood(terms, chosen) if plain else None
+    nearest = likelihood.nearest_sq if likelihood else squares_to_nearest(terms, chosen)
+    if not nearest.any():
         raise ValueError(
             f"{operation}: each of the {len(chosen)} rows left out has an equal row, so the "
             'likelihood is unbounded as h -> 0; pass duplicates="group" or a bandwidth'
         )
-    thinned = chosen[:: max(1, len(chosen) * len(points) // _SCAN_PAIRS)]
-    if len(thinned) == len(chosen):
-        best = _best_maximum(likelihood)
+    every = max(1, len(chosen) * len(points) // _SCAN_PAIRS)
+    # A thin sample may consist of rows with an equal; then all rows are scanned.
+    scanned = chosen[::every] if nearest[::every].any() else chosen
+    starts = maxima(terms, scanned, *bounds(terms, chosen, nearest))
+    if likelihood:
+        best, value = steepest(likelihood, starts)
     else:
-        scanned = LeaveOneOutLikelihood(
-            points, weights, thinned, memory=memory, threads=threads, backend=backend
-        )
-        # A thin sample may consist of rows with an equal; then all rows are scanned.
-        usable = scanned.nearest_sq.any()
-        best = _near_maximum(likelihood, _best_maximum(scanned if usable else likelihood))
-    value = float(likelihood(np.array([best])).values[0])
+        best, value = closest(terms, chosen, float(starts[0]))
     return LeaveOneOut(best, value, kept[chosen])
-
-
-def _best_maximum(likelihood: LeaveOneOutLikelihood) -> float:
-    """The best of the maxima between the bounds: one for each fall of the slope through 0."""
-    low, high = likelihood.bounds()
-    # Ten per cent wider: at a bound itself the slope may be 0, and its sign rounding.
-    low, high = low / 1.1, high * 1.1
-    grid = np.geomspace(low, high, 2 + int(np.log(high / low) / np.log(_SCAN_RATIO)))
-    slopes = likelihood(grid).slopes
-    falls = np.flatnonzero((slopes[:-1] > 0) & (slopes[1:] <= 0))
-    ends = [((grid[i], slopes[i]), (grid[i + 1], slopes[i + 1])) for i in falls]
-    maxima = np.array([_root(likelihood, *pair) for pair in ends])
-    return float(maxima[likelihood(maxima).values.argmax()])
-
-
-def _near_maximum(likelihood: LeaveOneOutLikelihood, start: float) -> float:
-    """A maximum reached by longer and longer steps uphill, until the slope changes its sign."""
-    width, slope = start, _slope(likelihood, start)
-    step = 0.05 if slope > 0 else -0.05
-    while True:
-        further = width * float(np.exp(step))
-        next_slope = _slope(likelihood, further)
-        if (next_slope > 0) != (slope > 0):
-            return _root(likelihood, (width, slope), (further, next_slope))
-        width, slope, step = further, next_slope, 2 * step
-
-
-def _root(
-    likelihood: LeaveOneOutLikelihood, one: tuple[float, float], other: tuple[float, float]
-) -> float:
-    """Where the slope is 0 between two (width, slope), in log h."""
-    known = {float(np.log(width)): slope for width, slope in (one, other)}
-
-    def slope(log_h: float) -> float:
-        return known[log_h] if log_h in known else _slope(likelihood, float(np.exp(log_h)))
-
-    low, high = sorted(known)
-    return float(np.exp(brentq(slope, low, high, xtol=1e-14, rtol=1e-14)))
-
-
-def _slope(likelihood: LeaveOneOutLikelihood, width: float) -> float:
-    return float(likelihood(np.array([width])).slopes[0])
 
 
 def _taking_part(points: Rows, weights: Float64, duplicates: str) -> tuple[Int64, Rows, Float64]:

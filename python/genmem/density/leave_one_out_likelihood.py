@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genmem.density.kernel_terms import KernelTerms
 from genmem.density.logspace import LOG_2PI, sum_of_others
-from genmem.density.moments import mean_and_squares
-from genmem.density.rows import Float64, Int64, Rows, row_blocks
+from genmem.density.rows import Float64, Int64, row_blocks
 from genmem.kernels import nearest_sq, sq_distances
 
 # What the rows beyond the nearest may add to the slope of one row, per dimension.
@@ -31,48 +31,25 @@ class LeaveOneOutLikelihood:
     log p_{-i}(x_i) = logsumexp_{j != i}(log w_j - D_ij/2h^2) - log(W - w_i) - d log(h sqrt(2 pi))
     dL/dlog h = sum_i w_i (sum_{j != i} r_ij D_ij / h^2 - d),   D_ij = |x_i - x_j|^2
 
-    points   (N, d), weights (N,) positive, rows (Q,) indices of the rows left out
-    memory   bytes. The nearest 1024 distances of each row are kept (fewer for many rows, 50 MB in
-             all); a width for which further rows could matter takes all Q N distances, which are
-             kept if they fit in half of `memory` and computed again otherwise
+    terms  Gaussian, without scales, of positive weights. Of its memory: the nearest 1024 distances
+           of each row are kept (fewer for many rows, 50 MB in all); a width for which further rows
+           could matter takes all Q N distances, which are kept if they fit in half of the memory
+           and computed again otherwise
+    rows   (Q,) indices of the rows left out
 
     nearest_sq (Q,) is the squared distance from each row to its nearest other row.
     """
 
-    def __init__(
-        self,
-        points: Rows,
-        weights: Float64,
-        rows: Int64,
-        *,
-        memory: int,
-        threads: int | None,
-        backend: str,
-    ) -> None:
-        self._points, self._weights, self._rows = points, weights, rows
-        self._queries = points if len(rows) == len(points) else points[rows]
-        self._memory, self._threads, self._backend = memory, threads, backend
-        self._log_weights = np.log(weights)
-        self._log_left = np.log(sum_of_others(weights)[rows])
+    def __init__(self, terms: KernelTerms, rows: Int64) -> None:
+        self._terms, self._rows = terms, rows
+        self._points = terms.points
+        self._weights = np.ones(len(self._points)) if terms.weights is None else terms.weights
+        self._queries = self._points if len(rows) == len(self._points) else self._points[rows]
+        self._log_weights = np.log(self._weights)
+        self._log_left = np.log(sum_of_others(self._weights)[rows])
         self._near = self._nearest()
         self.nearest_sq = self._near.sq[:, 0]
         self._kept: Float64 | None = None
-
-    def bounds(self) -> tuple[float, float]:
-        """Two widths with every maximum of L between them.
-
-        At a maximum h^2 d is the mean over rows of sum_j r_ij D_ij, which lies between the
-        smallest D_ij and, because r_ij / w_j falls with D_ij, their plain weighted mean.
-        """
-        d = self._points.shape[1]
-        w, left = self._weights[self._rows], np.exp(self._log_left)
-        mean, squares = mean_and_squares(self._points, self._weights)
-        to_mean = np.empty(len(self._rows))
-        for block in row_blocks(len(self._rows), 16 * d, self._memory // 2):
-            to_mean[block] = ((self._queries[block] - mean) ** 2).sum(axis=1)
-        mean_sq = (self._weights.sum() * to_mean + squares.sum()) / left
-        low, high = (float(np.sqrt(w @ sq / (d * w.sum()))) for sq in (self.nearest_sq, mean_sq))
-        return low, high
 
     def __call__(self, bandwidths: Float64) -> ValuesAndSlopes:
         """L and its slope for a list of widths, which share a pass over the distances."""
@@ -95,9 +72,9 @@ class LeaveOneOutLikelihood:
 
     def _pass(self, bandwidths: Float64, todo: list[int], mass: Float64, mean_sq: Float64) -> None:
         rows = np.arange(len(self._rows))
-        if self._kept is None and 8 * len(rows) * len(self._points) <= self._memory // 2:
+        if self._kept is None and 8 * len(rows) * len(self._points) <= self._terms.memory // 2:
             self._kept = self._distances(slice(None))
-        for block in row_blocks(len(rows), 32 * len(self._points), self._memory // 2):
+        for block in row_blocks(len(rows), 32 * len(self._points), self._terms.memory // 2):
             sq = self._distances(block) if self._kept is None else self._kept[block]
             own = (rows[: len(sq)], self._rows[block])
             for i in todo:
@@ -108,7 +85,11 @@ class LeaveOneOutLikelihood:
     def _distances(self, block: slice) -> Float64:
         return np.asarray(
             sq_distances(
-                self._queries[block], self._points, threads=self._threads, backend=self._backend
+                self._queries[block],
+                self._points,
+                threads=self._terms.threads,
+                backend=self._terms.backend,
+                assume_finite=True,
             )
         )
 
@@ -120,8 +101,9 @@ class LeaveOneOutLikelihood:
             self._points,
             k,
             exclude=self._rows,
-            threads=self._threads,
-            backend=self._backend,
+            threads=self._terms.threads,
+            backend=self._terms.backend,
+            assume_finite=True,
         )
         # All weights together bound the weight of the rows beyond the k-th.
         log_omitted = np.log(self._weights.sum()) if k < others else -np.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,18 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from genmem.arrays import Readable, answer
 from genmem.density.components import Components, FixedPoint, converge, require_regular
 from genmem.density.covariances import COVARIANCES
 from genmem.density.downdate import OneStepDowndate
-from genmem.density.log_density import AbstractLogDensity
+from genmem.density.log_density import AbstractLogDensity, OfTraining
 from genmem.density.moments import mean_and_squares
 from genmem.density.parameters import check_choice, check_count, check_number
-from genmem.density.rows import DEFAULT_MEMORY, Float64, Rows, row_blocks
+from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, row_blocks
 from genmem.density.top import InfluenceBlock
+
+if TYPE_CHECKING:
+    from genmem.arrays import Tensor
 
 # A standard deviation this small against that of the data is rounding.
 _FLAT = 1e-12
@@ -50,7 +54,8 @@ class GaussianMixtureDensity(AbstractLogDensity):
     Fitted: weights_ (K,), means_ (K, d), covariances_, counts_ (K,) rows per component, n_iter_,
     converged_, points_ (N, d), n_features_in_.
 
-    Unlike a kernel density a mixture has opponents: rows that pull its components off z.
+    Unlike a kernel density a mixture has opponents: rows that pull its components off z. A torch
+    tensor that requires grad gets its gradient through `score_samples`.
     Source: Dempster, Laird & Rubin (1977), JRSS B 39, 1; the downdate is the M-step itself.
     """
 
@@ -61,6 +66,8 @@ class GaussianMixtureDensity(AbstractLogDensity):
     n_iter_: int
     converged_: bool
     points_: Rows
+
+    _differentiable = True
 
     def __init__(
         self,
@@ -137,52 +144,28 @@ class GaussianMixtureDensity(AbstractLogDensity):
             )
         return self
 
-    def score_samples(self, Z: npt.ArrayLike) -> Float64:
-        """log p(z) of each query, (M, d) -> (M,), in nats."""
-        queries = self._query_rows(Z, "score_samples")
-        answer = np.empty(len(queries))
-        for block in self._query_blocks(len(queries)):
-            answer[block] = self._components.log_density(queries[block] - self._offset)
-        return answer
-
-    def score_samples_loo(self) -> Float64:
-        """log p(x_i; theta without x_i) of every training row (N,), in nats, by `method`."""
-        check_is_fitted(self)
-        answer = np.empty(len(self.points_))
-        if self.method == "refit":
-            for i, components in enumerate(self._refits()):
-                answer[i] = components.log_density(self.points_[[i]] - self._offset)[0]
-            return answer
-        downdate = self._downdate()
-        for block in self._query_blocks(len(answer)):
-            answer[block] = downdate.log_density_at_rows(block)
-        return answer
-
     def score(self, X: npt.ArrayLike, y: object = None) -> float:
         """Mean of log p over the rows of X, in nats, as scikit-learn's GaussianMixture."""
-        return float(self.score_samples(X).mean())
-
-    def self_influence(self) -> Float64:
-        """M_i of every training row (N,), in nats, by `method`; +inf if nothing is left at x_i."""
-        check_is_fitted(self)
-        return np.asarray(self.score_samples(self.points_) - self.score_samples_loo())
+        return float(self._log_density(self._query_rows(X, "score"), None).mean())
 
     @property
     def influence_is_exact(self) -> bool:
         """True for "refit" and for one component; one EM step is otherwise an approximation."""
         return self.method == "refit" or self.n_components == 1
 
-    def gradient(self, Z: npt.ArrayLike) -> Float64:
+    @overload
+    def gradient(self, Z: Tensor) -> Tensor: ...
+    @overload
+    def gradient(self, Z: Readable) -> Float64: ...
+    def gradient(self, Z: Readable) -> Tensor | Float64:
         """Gradient of log p at each query: sum_k r_k S_k^-1 (mu_k - z), (M, d) -> (M, d)."""
-        queries = self._query_rows(Z, "gradient")
-        answer = np.empty(queries.shape)
-        for block in self._query_blocks(len(queries)):
-            answer[block] = self._components.gradient(queries[block] - self._offset)
-        return answer
+        found = self._gradient_at(self._query_rows(Z, "gradient"), None)
+        gradient: Tensor | Float64 = answer(found, Z)
+        return gradient
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> Float64:
+    ) -> OfTraining:
         """Draws from the mixture, (n_samples, d), in random order of components."""
         check_is_fitted(self)
         check_count(n_samples, "n_samples", self._called("sample"))
@@ -191,12 +174,39 @@ class GaussianMixtureDensity(AbstractLogDensity):
         drawn = rng.standard_normal((n_samples, self.means_.shape[1]))
         for k in np.unique(labels):
             drawn[labels == k] = self._components.covariances.color(k, drawn[labels == k])
-        return np.asarray(drawn + self.means_[labels])
+        return self._of_training(drawn + self.means_[labels])
 
     def _training_size(self) -> int:
         return len(self.points_)
 
-    def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock]:
+    def _log_density(self, queries: Rows, skip: Int64 | None) -> Float64:
+        log_p = np.empty(len(queries))
+        for block in self._query_blocks(len(queries)):
+            log_p[block] = self._components.log_density(queries[block] - self._offset)
+        return log_p
+
+    def _log_density_loo(self) -> Float64:
+        log_p = np.empty(len(self.points_))
+        if self.method == "refit":
+            for i, components in enumerate(self._refits()):
+                log_p[i] = components.log_density(self.points_[[i]] - self._offset)[0]
+            return log_p
+        downdate = self._downdate()
+        for block in self._query_blocks(len(log_p)):
+            log_p[block] = downdate.log_density_at_rows(block)
+        return log_p
+
+    def _self_influence(self) -> Float64:
+        """By `method`; +inf if nothing is left at x_i."""
+        return self._log_density(self.points_, None) - self._log_density_loo()
+
+    def _gradient_at(self, queries: Rows, skip: Int64 | None) -> Float64:
+        slopes = np.empty(queries.shape)
+        for block in self._query_blocks(len(queries)):
+            slopes[block] = self._components.gradient(queries[block] - self._offset)
+        return slopes
+
+    def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock[Float64]]:
         rows = len(self.points_)
         refits = list(self._refits()) if self.method == "refit" else []
         downdate = self._downdate()

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import check_is_fitted
 
 from genmem.density.duplicates import EqualRows, equal_rows
-from genmem.density.log_density import AbstractLogDensity
 from genmem.density.logspace import log_unit_ball
 from genmem.density.parameters import check_choice, check_count
-from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, row_blocks
+from genmem.density.row_density import AbstractRowDensity
+from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, Skip, row_blocks
 from genmem.density.top import InfluenceBlock
 from genmem.kernels import nearest_sq
-from genmem.kernels.native import Exclude, excluded
-
-Skip = Int64 | Literal["self"] | None
 
 
-class NearestNeighborDensity(AbstractLogDensity):
+class NearestNeighborDensity(AbstractRowDensity):
     """Log-density from the distance to the k-th nearest row, in nats.
 
     log p(z) = log k - log N - log V_d - d log R_k(z),   V_d = volume of the unit ball
@@ -44,7 +40,8 @@ class NearestNeighborDensity(AbstractLogDensity):
     backend     backend of the kernels
 
     Fitted: points_ (n, d), the rows in use; multiplicities_ (N,), how many rows equal each, itself
-    counted; n_features_in_. The density does not integrate to 1, so it cannot be sampled.
+    counted; n_features_in_. log p is +inf where k rows lie at z. The density does not integrate to
+    1, so it cannot be sampled.
     Source: Loftsgaarden & Quesenberry (1965), Annals of Mathematical Statistics 36, 1049.
     """
 
@@ -93,37 +90,6 @@ class NearestNeighborDensity(AbstractLogDensity):
         self._stand_in = equal.group if merged else np.arange(len(points), dtype=np.int64)
         return self
 
-    def score_samples(self, Z: npt.ArrayLike, exclude: Exclude = None) -> Float64:
-        """log p(z) of each query, in nats; +inf where k rows lie at z.
-
-        Z        (M, d) queries; one that is also a training row counts itself unless excluded
-        exclude  None | "self" (query i is training row i) | (M,) integers, -1 = none
-        returns  (M,)
-        """
-        queries = self._query_rows(Z, "score_samples")
-        operation = self._called("score_samples")
-        skip = excluded(operation, exclude, len(queries), self._training_size())
-        if skip is not None:
-            skip = np.where(skip >= 0, self._stand_in[skip], -1)
-        return self._log_density(queries, skip)
-
-    def score_samples_loo(self) -> Float64:
-        """log p(x_i | D without x_i) = log k - log(N-1) - log V_d - d log r_k(i), (N,), in nats."""
-        check_is_fitted(self)
-        return self._log_density(self.points_, "self")[self._stand_in]
-
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
-        """Sum of log p over the rows of X, in nats."""
-        return float(self.score_samples(X).sum())
-
-    def self_influence(self) -> Float64:
-        """M_i of every training row (N,), in nats."""
-        check_is_fitted(self)
-        radii = np.zeros((len(self.points_), self.k + 1))
-        radii[:, 1:] = self._nearest(self.points_, self.k, "self")[0]
-        answer = self._log_share_left() + self._log_ratio(radii)
-        return np.asarray(answer[self._stand_in])
-
     @property
     def influence_is_exact(self) -> bool:
         """True: the closed form is the refit."""
@@ -132,7 +98,22 @@ class NearestNeighborDensity(AbstractLogDensity):
     def _training_size(self) -> int:
         return len(self._stand_in)
 
-    def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock]:
+    def _log_density(self, queries: Rows, skip: Int64 | None) -> Float64:
+        if skip is not None:
+            skip = np.where(skip >= 0, self._stand_in[skip], -1)
+        return self._log_density_of(queries, skip)
+
+    def _log_density_loo(self) -> Float64:
+        """log k - log(N-1) - log V_d - d log r_k(i)."""
+        return self._log_density_of(self.points_, "self")[self._stand_in]
+
+    def _self_influence(self) -> Float64:
+        radii = np.zeros((len(self.points_), self.k + 1))
+        radii[:, 1:] = self._nearest(self.points_, self.k, "self")[0]
+        answer = self._log_share_left() + self._log_ratio(radii)
+        return np.asarray(answer[self._stand_in])
+
+    def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock[Float64]]:
         for block in row_blocks(len(Z), 24 * len(self._stand_in), self.memory):
             sq, index = self._nearest(Z[block], self.k + 1, None)
             scores = np.full((len(sq), len(self.points_)), self._log_share_left())
@@ -142,7 +123,7 @@ class NearestNeighborDensity(AbstractLogDensity):
             merged = len(self.points_) < len(self._stand_in)
             yield InfluenceBlock(block, scores[:, self._stand_in] if merged else scores, None)
 
-    def _log_density(self, queries: Rows, skip: Skip) -> Float64:
+    def _log_density_of(self, queries: Rows, skip: Skip) -> Float64:
         radius_sq = self._nearest(queries, self.k, skip)[0][:, -1]
         d, rows = self.points_.shape[1], np.full(len(queries), len(self.points_), np.float64)
         if isinstance(skip, str):
@@ -155,7 +136,13 @@ class NearestNeighborDensity(AbstractLogDensity):
 
     def _nearest(self, queries: Rows, k: int, skip: Skip) -> tuple[Float64, Int64]:
         sq, index = nearest_sq(
-            queries, self.points_, k, exclude=skip, threads=self.threads, backend=self.backend
+            queries,
+            self.points_,
+            k,
+            exclude=skip,
+            threads=self.threads,
+            backend=self.backend,
+            assume_finite=True,
         )
         return np.asarray(sq), np.asarray(index)
 

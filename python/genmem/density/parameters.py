@@ -34,3 +34,14 @@ def check_number(
         wanted = f"{also}{'0 or ' if zero else ''}a positive number is wanted"
         raise ValueError(f"{operation}: {name} is {value!r}; {wanted}")
     return number
+
+
+def check_width(value: object, name: str, operation: str, *, also: str = "") -> float:
+    """A positive number h of which 1 / (2 h^2) is positive and finite."""
+    width = check_number(value, name, operation, also=also)
+    square = 2 * width * width
+    if not (0 < square < np.inf and 0 < 1 / square < np.inf):
+        raise ValueError(
+            f"{operation}: {name} is {value!r}; a positive number with a finite 1 / h^2 is wanted"
+        )
+    return width

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[Any]  # (n, d), one of ACCEPTED
+Skip: TypeAlias = Int64 | Literal["self"] | None  # the row left out of each query, -1 = none
 
 # Kept as they are, because the kernels widen them without loss; all else becomes float64.
 ACCEPTED = [np.float64, np.float32, np.uint8]
@@ -60,4 +61,20 @@ def check_weights(weights: npt.ArrayLike, rows: int, operation: str) -> Float64:
         )
     if not given.any():
         raise ValueError(f"{operation}: all {rows} weights are zero; one positive is wanted")
+    return given
+
+
+def check_scales(scales: npt.ArrayLike, rows: int, operation: str) -> Float64:
+    """The factors (rows,) of the widths in float64; finite and positive."""
+    given = np.asarray(scales, dtype=np.float64)
+    if given.shape != (rows,):
+        raise ValueError(
+            f"{operation}: point_scales has shape {given.shape}; ({rows},) is wanted, one per row"
+        )
+    bad = np.flatnonzero(~((given > 0) & (given < np.inf)))
+    if bad.size:
+        raise ValueError(
+            f"{operation}: point_scales[{bad[0]}] is {given[bad[0]]}; "
+            "finite and positive factors are wanted"
+        )
     return given
