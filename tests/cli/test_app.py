@@ -1,7 +1,9 @@
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,28 @@ def test_every_verb_on_data_has_the_same_options(verb: str, invoke: Callable[...
         assert option in text
     assert "smoke|quick|paper" in text
     assert text.count("default") >= 4
+
+
+def test_out_says_what_is_written_and_that_a_rerun_goes_on(invoke: Callable[..., Any]) -> None:
+    for verb in ("audit", "train", "memorization", "influence"):
+        text = " ".join(invoke(verb, "--help").stdout.replace("│", "").split())
+        told = text[text.index("--out") :].partition(" --")[0]
+        assert "is written to" in told
+        assert "the same command again goes on with what is missing" in told
+
+
+def test_the_options_that_readme_names_are_those_of_the_verbs(invoke: Callable[..., Any]) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    claim = re.search(r"The four verbs on DATA take (.*?);", readme, re.DOTALL)
+    assert claim is not None
+    named = {option.split()[0] for option in re.findall(r"`(--[^`]+)`", claim[1])}
+    on_data = set(re.findall(r"^genmem (\w+) DATA", readme, re.MULTILINE))
+    assert len(on_data) == 4
+    assert named == {"--out", "--seed", "--threads", "--preset"}
+    for verb in VERBS:
+        told = set(re.findall(r"--[a-z]+", invoke(verb, "--help").stdout))
+        assert (named <= told) == (verb in on_data), verb
+        assert verb in on_data or not named & told
 
 
 def test_no_verb_shows_the_verbs(invoke: Callable[..., Any]) -> None:

@@ -44,8 +44,10 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        help="Directory of the run: made if absent, resumed if it holds this very run, refused if "
-        "it holds another (default: genmem-DATA here, with preset and verb behind it).",
+        help="Directory that all the run makes is written to, piece by piece: recipe, models, "
+        "scores, tables, page. Made if absent; the same command again goes on with what is missing "
+        "in it; one that holds another run is refused (default: genmem-DATA here, with preset and "
+        "verb behind it).",
         show_default=False,
     ),
 ]
