@@ -31,7 +31,7 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
 
     def found(folder: str, file: str) -> Path:
         if not _REAL:
-            pytest.skip("GENMEM_DATA is not set")
+            pytest.skip("GENMEM_DATA, the folder with real images, is not set")
         path = Path(_REAL) / folder / file
         if not path.is_file():
             pytest.skip(f"GENMEM_DATA holds no {folder}/{file}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,11 +136,14 @@ def test_the_real_fashion_mnist(
     assert data.y[0] == 9
 
 
-def test_the_real_fashion_labels_without_their_images(real: Callable[[str, str], Path]) -> None:
-    labels = read_idx(real("fashion-mnist", "train-labels-idx1-ubyte.gz"), 1)
-    assert np.bincount(labels).tolist() == [6000] * 10
-    if (real("fashion-mnist", "train-labels-idx1-ubyte.gz").parent / IMAGES).exists():
-        pytest.skip("the training images are there")
+def test_the_real_fashion_labels_without_their_images(
+    real: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = real("fashion-mnist", "train-labels-idx1-ubyte.gz")
+    assert np.bincount(read_idx(path, 1)).tolist() == [6000] * 10
+    (tmp_path / "fashion-mnist").mkdir()
+    shutil.copy(path, tmp_path / "fashion-mnist")
+    monkeypatch.setenv("GENMEM_DATA", str(tmp_path))
     with pytest.raises(DataError, match=rf"fashion_mnist: no {IMAGES}.*\n.*GENMEM_DATA"):
         load("fashion_mnist")
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
+import shutil
+import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,9 +35,29 @@ def test_digests_of_the_files_at_hand(
     real: Callable[[str, str], Path], source: registry.Source, file: registry.RemoteFile
 ) -> None:
     path = real(source.folder, file.name)
-    if path.stat().st_size != file.size:
-        pytest.skip(f"{path.name} there is packed otherwise ({path.stat().st_size} bytes)")
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+    content = path.read_bytes()
+    if len(content) != file.size and (source.folder, file.name) in HEADERS:
+        content = packed_as_published(content, *HEADERS[source.folder, file.name])
+    assert len(content) == file.size
+    assert hashlib.sha256(content).hexdigest() == file.sha256
+
+
+# What the headers of published files say of the file inside: when it was changed, its name.
+HEADERS = {
+    ("mnist", "train-images-idx3-ubyte.gz"): (0x3290827A, b"train-images.idx3-ubyte"),
+    ("fashion-mnist", "t10k-images-idx3-ubyte.gz"): (0x59A7E9F3, b"t10k-images-idx3-ubyte"),
+}
+
+
+def packed_as_published(packed: bytes, changed: int, name: bytes) -> bytes:
+    """The published file, bit for bit, from one with the same content that was packed otherwise."""
+    if not shutil.which("gzip"):
+        pytest.skip("no program gzip, which packed the published files")
+    again = subprocess.run(
+        ["gzip", "-6", "-n"], input=gzip.decompress(packed), stdout=subprocess.PIPE, check=True
+    )
+    header = b"\x1f\x8b\x08\x08" + struct.pack("<I", changed) + b"\x00\x03"
+    return header + name + b"\x00" + again.stdout[10:]
 
 
 def test_names_in_other_spellings() -> None:

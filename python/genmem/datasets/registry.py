@@ -66,7 +66,6 @@ _MNIST = Source(
             "train-images-idx3-ubyte.gz",
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             9_912_422,
-            digest="published",
         ),
         RemoteFile(
             "train-labels-idx1-ubyte.gz",
