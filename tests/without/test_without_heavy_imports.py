@@ -1,25 +1,8 @@
 """`import genmem` is light, and the kernels and densities need no torch."""
 
-import subprocess
-import sys
-
 import pytest
 
-BLOCKED = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Refuse())
-"""
-
-
-def run(code: str, blocked: set[str] = frozenset()) -> str:
-    script = (BLOCKED.format(blocked=set(blocked)) if blocked else "") + code
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+from without.blocked import run
 
 
 def test_import_is_light() -> None:

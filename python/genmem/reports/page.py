@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ def report(run_directory: str | Path) -> Path:
     """Write `report.html` and `figures/*.svg` into a run directory; returns the path of the page.
 
     Reads the tables of the directory only. Raises FileNotFoundError if a required file is missing,
-    naming it and the command that makes it; DataError if a file is damaged or of another run.
+    naming it and the command that makes it; DataError if a file is damaged or of another run;
+    ModuleNotFoundError without matplotlib or jinja2, before anything is read or written.
     """
+    _require("matplotlib", "jinja2")
     tables = read(run_directory)
     text, drawings = render(tables)
     for drawing in drawings:
@@ -83,6 +86,15 @@ def render(tables: Tables) -> tuple[str, list[Drawing]]:
         )
     )
     return text, [drawing for group in shown.values() for drawing in group.drawings]
+
+
+def _require(*packages: str) -> None:
+    for name in packages:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            text = f"report: the page is made with {name}, which cannot be imported ({error})"
+            raise ModuleNotFoundError(text, name=name) from error
 
 
 def _gaps(tables: Tables) -> list[str]:
