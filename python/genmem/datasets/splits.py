@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from genmem import noise
 from genmem.datasets.validation import Int64
+from genmem.equal_rows import first_equal
 
 
 def folds(
@@ -52,8 +52,7 @@ def duplicate_groups(rows: npt.ArrayLike) -> Int64:
     """For each row, the position of the first row equal to it, shape (N,).
 
     rows  (N, ...)  any numeric array; a memory map is read row by row
-    Equal means equal values: -0.0 equals 0.0, NaN equals nothing. Rows are looked up by a digest
-    and then compared, so the answer is exact. Usable as `groups` of `folds`.
+    Equal means equal values: -0.0 equals 0.0, NaN equals nothing. Usable as `groups` of `folds`.
     """
     held = np.asarray(rows)
     if held.ndim < 1 or held.dtype.kind not in "biuf":
@@ -61,19 +60,7 @@ def duplicate_groups(rows: npt.ArrayLike) -> Int64:
             f"duplicate_groups: rows have shape {held.shape} and type {held.dtype}; "
             "numbers of shape (N, ...) are wanted"
         )
-    first = np.arange(len(held), dtype=np.int64)
-    seen: dict[bytes, list[int]] = {}
-    for position in range(len(held)):
-        # Adding zero turns -0.0 into 0.0, whose bytes would differ.
-        row = np.ascontiguousarray(held[position] + held.dtype.type(0))
-        candidates = seen.setdefault(hashlib.blake2b(row.data, digest_size=16).digest(), [])
-        for candidate in candidates:
-            if np.array_equal(held[candidate], held[position]):
-                first[position] = candidate
-                break
-        else:
-            candidates.append(position)
-    return first
+    return first_equal(held)
 
 
 def _per_row(name: str, values: npt.ArrayLike, n: int) -> Int64:
