@@ -76,7 +76,7 @@ def attributes(
     k       neighbours of `knn_radius` and of `label_disagreement`
     """
     near = neighbours(data, k, threads=threads)
-    density = local_density(data, seed=seed, threads=threads).log_density
+    density = local_density(data, seed=seed, threads=threads)
     return assemble(data, near, density, run, scores)
 
 

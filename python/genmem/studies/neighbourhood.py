@@ -1,4 +1,4 @@
-"""Where each sample stands among the others: neighbours, local density, and what both say of M."""
+"""Where each sample stands among the others: its neighbours, and the density around it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,6 @@ class Neighbours(NamedTuple):
     positions: Int64
 
 
-class LocalDensity(NamedTuple):
-    """Leave-one-out log-density (N,) of features scaled to [0, 1]; self-influence (N,); nats."""
-
-    log_density: Float64
-    self_influence: Float64
-
-
 def neighbours(data: Dataset, k: int, *, threads: int | None = None) -> Neighbours:
     """The k nearest other samples of each, exactly: left out by index, ties to the lower one."""
     if not 1 <= k < len(data):
@@ -38,40 +31,18 @@ def neighbours(data: Dataset, k: int, *, threads: int | None = None) -> Neighbou
     return Neighbours(np.sqrt(squared) / width(data), positions)
 
 
-def local_density(data: Dataset, *, seed: int = 0, threads: int | None = None) -> LocalDensity:
-    """Gaussian KDE whose bandwidth h has the largest leave-one-out likelihood, equal rows as one.
+def local_density(data: Dataset, *, seed: int = 0, threads: int | None = None) -> Float64:
+    """Leave-one-out log-density (N,) of features scaled to [0, 1], in nats.
 
-    M_i = log((N-1)/N) + softplus(-s_i),  s_i = log p_{-i}(x_i) + log(N-1) + d log(h sqrt(2 pi))
-
-    Both numbers come from one pass over all pairs; `seed` draws the rows of the bandwidth search.
+    Of a Gaussian KDE whose bandwidth has the largest leave-one-out likelihood, equal rows as one;
+    `seed` draws the rows of the search.
     """
     from genmem.density import GaussianKDE
 
     kde = GaussianKDE("loo", duplicates="group", seed=seed, threads=threads).fit(data.rows)
-    left_out = kde.score_samples_loo()
-    count, dim = data.rows.shape
-    others = left_out + np.log(count - 1) + dim * np.log(kde.bandwidth_ * np.sqrt(2 * np.pi))
-    own = np.log1p(-1 / count) + np.logaddexp(0, -others)
-    return LocalDensity(left_out + dim * np.log(width(data)), own)
-
-
-def knn_self_influence(distances: Float64, dim: int) -> Float64:
-    """M_i = log((N-1)/N) + d log(r_k / r_{k-1}) of the k-NN density, (N,) nats.
-
-    distances  (N, k >= 2) to the nearest other samples, ascending;  dim  d, features of a sample
-
-    Equal radii give the first term alone; r_{k-1} = 0 < r_k, k copies of one sample, gives +inf.
-    """
-    count, k = distances.shape
-    if k < 2:
-        raise ValueError(f"knn_self_influence: {k} neighbour; at least 2 are wanted")
-    inner, outer = distances[:, -2], distances[:, -1]
-    growth = np.zeros(count)
-    apart = outer > inner
-    with np.errstate(divide="ignore"):
-        growth[apart] = dim * (np.log(outer[apart]) - np.log(inner[apart]))
-    own: Float64 = np.log1p(-1 / count) + growth
-    return own
+    # A density per unit of the features: their volume shrinks by width^d.
+    scaled: Float64 = kde.score_samples_loo() + data.rows.shape[1] * np.log(width(data))
+    return scaled
 
 
 def width(data: Dataset) -> float:

@@ -22,12 +22,7 @@ from genmem.studies.comparison import cross_validated, halves, learner
 from genmem.studies.correlation import Float64
 from genmem.studies.course import course
 from genmem.studies.duplicates import Duplicates, duplicates
-from genmem.studies.neighbourhood import (
-    Neighbours,
-    knn_self_influence,
-    local_density,
-    neighbours,
-)
+from genmem.studies.neighbourhood import Neighbours, local_density, neighbours
 from genmem.studies.presets import Preset
 from genmem.studies.samples import (
     either_end,
@@ -108,7 +103,7 @@ class Pipeline:
         near = neighbours(self.data, self.preset.neighbours, threads=self.threads)
         density = local_density(self.data, seed=self.seed, threads=self.threads)
         self._write("scores/neighbours", neighbour_table(self.data, near))
-        self._write("scores/density", self._per_sample(**density._asdict()))
+        self._write("scores/density", self._per_sample(log_density=density))
 
     def _train(self) -> None:
         tell = self.stages.within("train")
@@ -137,19 +132,16 @@ class Pipeline:
         )
 
     def _closed_form(self, name: str) -> None:
-        if name == "kde":
-            own = self._read("scores/density")["self_influence"].to_numpy()
-        elif name == "knn":
-            own = knn_self_influence(self.near.distances, self.data.rows.shape[1])
-        else:
-            fitted = learner(name, self.data, self.preset, self.seed).fit(self.data.rows)
-            own = fitted.self_influence()
-            if not fitted.influence_is_exact:
-                warnings.warn(
-                    f"the self-influence of {name} is approximate: one step of its fit without the "
-                    "sample, at fixed responsibilities",
-                    stacklevel=2,
-                )
+        density = learner(name, self.data, self.preset, self.seed)
+        if "threads" in density.get_params():
+            density.set_params(threads=self.threads)
+        own = density.fit(self.data.rows).self_influence()
+        if not density.influence_is_exact:
+            warnings.warn(
+                f"the self-influence of {name} is approximate: one step of its fit without the "
+                "sample, at fixed responsibilities",
+                stacklevel=2,
+            )
         self._write(f"memorization/{name}/self_influence", self._per_sample(self_influence=own))
 
     def _scores(self, name: str) -> None:
