@@ -1,35 +1,56 @@
-// (operation, backend) -> kernel, and the walk over blocks that every backend shares.
+// The operations over whole matrices, whatever the backend.
 //
-// A walk allocates scratch, cuts the work by shape and hands blocks to the kernel of the chosen
+// A walk allocates scratch, cuts the work by shape and hands blocks to the kernels of the chosen
 // instruction set. It returns false when the caller interrupted it.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
 #include "backends/probe.hpp"
 #include "kernels/grad_dot/grad_dot.hpp"
-#include "kernels/knn/knn.hpp"
 #include "kernels/log_kde/log_kde.hpp"
+#include "kernels/matrix.hpp"
 
 namespace genmem::backends {
+
+// What a walk did, for a caller who asks.
+struct Stats {
+  std::atomic<bool> screened{false};          // whether a screen went before
+  std::atomic<std::int64_t> pairs{0};         // pairs looked at
+  std::atomic<std::int64_t> distances{0};     // of which the distance was computed exactly
+};
 
 struct Plan {
   Isa isa;
   int threads;
   std::function<bool()> interrupted;
+  Stats* stats;
 };
 
 // sq (M, k) and index (M, k), ascending.
 bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const int64_t* exclude,
          int64_t k, double* sq, int64_t* index);
 
+// counts (M,): points at most sq_radius[i] away (squared) from query i.
+bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points,
+                   const int64_t* exclude, const double* sq_radius, int64_t* counts);
+
 // out (M, N).
 bool sq_distances(const Plan& plan, const Matrix& queries, const Matrix& points, double* out);
 
-// slots (M,).
+// A density estimate with several bandwidths: terms that hold for all of them.
+struct Density {
+  KernelKind kind;
+  std::vector<double> sq_bandwidths;  // h^2, each
+  const double* log_weight;           // as in KdeTerms
+  const double* sq_scale;
+};
+
+// slots (H, M).
 bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points, const int64_t* exclude,
-             const double* log_weights, double scale, Slots* slots);
+             const Density& density, Slots* slots);
 
 struct LayerPair {
   TokenLayer x;

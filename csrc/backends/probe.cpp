@@ -9,22 +9,79 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#if defined(GENMEM_HAVE_X86)
+#include <cpuid.h>
 #endif
 
 namespace genmem::backends {
 
+#if defined(GENMEM_HAVE_X86)
+namespace {
+
+// Leaf 7: which of the newer instructions the processor has.
+struct Leaf7 {
+  unsigned ebx = 0, ecx = 0, edx = 0, eax1 = 0;
+  Leaf7() {
+    unsigned eax = 0, unused[3];
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return;
+    if (eax >= 1) __get_cpuid_count(7, 1, &eax1, &unused[0], &unused[1], &unused[2]);
+  }
+};
+
+const Leaf7& leaf7() {
+  static const Leaf7 leaf;
+  return leaf;
+}
+
+// The tiles are state of the process: Linux gives them to those who ask.
+bool tiles_granted() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
+
+const char* missing_for_amx() {
+  const unsigned edx = leaf7().edx;
+  if (!(edx >> 24 & 1)) return "AMX tiles";
+  if (!(edx >> 22 & 1)) return "AMX BF16";
+  if (!(edx >> 25 & 1)) return "AMX INT8";
+  if (!(leaf7().eax1 >> 5 & 1)) return "AVX-512 BF16";
+  if (!__builtin_cpu_supports("avx512bw")) return "AVX-512 BW";
+  if (!__builtin_cpu_supports("avx512vl")) return "AVX-512 VL";
+  if (!tiles_granted()) return "AMX tiles that the operating system lets this process use";
+  return nullptr;
+}
+
+}  // namespace
+
+bool has_vnni() { return leaf7().ecx >> 11 & 1; }
+#else
+bool has_vnni() { return false; }
+#endif
+
 const char* name(Isa isa) {
   switch (isa) {
     case Isa::serial: return "serial";
+    case Isa::neon: return "neon";
     case Isa::avx2: return "avx2";
     case Isa::avx512: return "avx512";
+    case Isa::amx: return "amx";
   }
   return "?";
 }
 
 std::vector<Isa> built() {
 #if defined(GENMEM_HAVE_X86)
-  return {Isa::serial, Isa::avx2, Isa::avx512};
+  return {Isa::serial, Isa::avx2, Isa::avx512, Isa::amx};
+#elif defined(GENMEM_HAVE_NEON)
+  return {Isa::serial, Isa::neon};
 #else
   return {Isa::serial};
 #endif
@@ -43,10 +100,11 @@ bool usable(Isa isa, std::string* why) {
     if (!__builtin_cpu_supports("fma")) missing = "FMA";
     if (!__builtin_cpu_supports("avx2")) missing = "AVX2";
   }
-  if (isa == Isa::avx512) {
+  if (isa == Isa::avx512 || isa == Isa::amx) {
     if (!__builtin_cpu_supports("avx512dq")) missing = "AVX-512 DQ";
     if (!__builtin_cpu_supports("avx512f")) missing = "AVX-512 F";
   }
+  if (isa == Isa::amx && !missing) missing = missing_for_amx();
   if (missing) {
     if (why) *why = std::string("this processor has no ") + missing;
     return false;
@@ -60,14 +118,14 @@ Isa choose(const std::string& backend) {
   if (backend == "auto") {
     return *std::find_if(all.rbegin(), all.rend(), [](Isa isa) { return usable(isa); });
   }
-  for (const Isa isa : {Isa::serial, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::serial, Isa::neon, Isa::avx2, Isa::avx512, Isa::amx}) {
     if (backend != name(isa)) continue;
     std::string why;
     if (!usable(isa, &why)) throw BackendUnavailable("backend '" + backend + "': " + why);
     return isa;
   }
   throw std::invalid_argument("backend is '" + backend +
-                              "'; 'auto', 'serial', 'avx2' or 'avx512' is wanted");
+                              "'; 'auto', 'serial', 'neon', 'avx2', 'avx512' or 'amx' is wanted");
 }
 
 namespace {

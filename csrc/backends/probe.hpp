@@ -6,7 +6,8 @@
 
 namespace genmem::backends {
 
-enum class Isa { serial, avx2, avx512 };
+enum class Isa { serial, neon, avx2, avx512, amx };
+inline constexpr int kIsas = 5;
 
 const char* name(Isa isa);
 
@@ -28,6 +29,9 @@ class BackendUnavailable : public std::exception {
  private:
   std::string message_;
 };
+
+// Whether AVX-512 has dot products of bytes; without, bytes are screened as floats.
+bool has_vnni();
 
 // CPUs this process may use: affinity and cgroup quota, or OMP_NUM_THREADS when it is set.
 int default_threads();

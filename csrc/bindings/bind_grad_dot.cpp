@@ -58,7 +58,8 @@ py::array_t<double> grad_dot(const Layers& queries, const Layers& points, bool s
   const auto layers = pairs(queries, points, m, n);
   py::array_t<double> out({m, n});
   double* to = out.mutable_data();
-  const backends::Plan how = plan(backend, threads);
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
   run([&] { return backends::grad_dot(how, layers, m, n, symmetric, to); });
   return out;
 }
@@ -69,7 +70,8 @@ py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& point
   const auto layers = pairs(queries, points, n, n);
   py::array_t<double> out(n);
   double* to = out.mutable_data();
-  const backends::Plan how = plan(backend, threads);
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
   run([&] { return backends::grad_dot_diagonal(how, layers, n, to); });
   return out;
 }

@@ -18,9 +18,27 @@ py::tuple knn(const py::array& queries, const py::array& points, std::int64_t k,
   py::array_t<std::int64_t> index({q.rows, k});
   double* sq_out = sq.mutable_data();
   std::int64_t* index_out = index.mutable_data();
-  const backends::Plan how = plan(backend, threads);
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
   run([&] { return backends::knn(how, q, x, skip, k, sq_out, index_out); });
-  return py::make_tuple(sq, index);
+  return py::make_tuple(sq, index, as_tuple(stats));
+}
+
+py::tuple radius_counts(const py::array& queries, const py::array& points,
+                        const py::array& sq_radius, const std::optional<py::array>& exclude,
+                        const std::string& backend, int threads) {
+  const Matrix q = interop::matrix(queries, "radius_counts", "queries");
+  const Matrix x = interop::matrix(points, "radius_counts", "points");
+  interop::same_width(q, x, "radius_counts");
+  const std::int64_t* skip =
+      exclude ? interop::indices(*exclude, q.rows, "radius_counts", "exclude") : nullptr;
+  const double* most = interop::values(sq_radius, q.rows, "radius_counts", "sq_radius");
+  py::array_t<std::int64_t> counts(q.rows);
+  std::int64_t* out = counts.mutable_data();
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
+  run([&] { return backends::radius_counts(how, q, x, skip, most, out); });
+  return py::make_tuple(counts, as_tuple(stats));
 }
 
 py::array_t<double> sq_distances(const py::array& queries, const py::array& points,
@@ -30,7 +48,8 @@ py::array_t<double> sq_distances(const py::array& queries, const py::array& poin
   interop::same_width(q, x, "sq_distances");
   py::array_t<double> sq({q.rows, x.rows});
   double* out = sq.mutable_data();
-  const backends::Plan how = plan(backend, threads);
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
   run([&] { return backends::sq_distances(how, q, x, out); });
   return sq;
 }
@@ -40,6 +59,8 @@ py::array_t<double> sq_distances(const py::array& queries, const py::array& poin
 void bind_knn(py::module_& m) {
   m.def("knn", &knn, py::arg("queries"), py::arg("points"), py::arg("k"), py::arg("exclude"),
         py::arg("backend"), py::arg("threads"));
+  m.def("radius_counts", &radius_counts, py::arg("queries"), py::arg("points"),
+        py::arg("sq_radius"), py::arg("exclude"), py::arg("backend"), py::arg("threads"));
   m.def("sq_distances", &sq_distances, py::arg("queries"), py::arg("points"), py::arg("backend"),
         py::arg("threads"));
 }

@@ -9,8 +9,23 @@ namespace genmem::bindings {
 
 namespace {
 
-py::tuple log_kde(const py::array& queries, const py::array& points,
-                  const std::optional<py::array>& log_weights, double scale,
+KernelKind kernel_kind(const std::string& name) {
+  if (name == "gaussian") return KernelKind::gaussian;
+  if (name == "epanechnikov") return KernelKind::epanechnikov;
+  if (name == "biweight") return KernelKind::biweight;
+  if (name == "tophat") return KernelKind::tophat;
+  if (name == "exponential") return KernelKind::exponential;
+  if (name == "linear") return KernelKind::linear;
+  if (name == "cosine") return KernelKind::cosine;
+  throw py::value_error("log_kde: kernel is '" + name +
+                        "'; 'gaussian', 'epanechnikov', 'biweight', 'tophat', 'exponential', "
+                        "'linear' or 'cosine' is wanted");
+}
+
+py::tuple log_kde(const py::array& queries, const py::array& points, const std::string& kernel,
+                  const std::vector<double>& sq_bandwidths,
+                  const std::optional<py::array>& log_weights,
+                  const std::optional<py::array>& sq_scales,
                   const std::optional<py::array>& exclude, const std::string& backend,
                   int threads) {
   const Matrix q = interop::matrix(queries, "log_kde", "queries");
@@ -18,27 +33,31 @@ py::tuple log_kde(const py::array& queries, const py::array& points,
   interop::same_width(q, x, "log_kde");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "log_kde", "exclude") : nullptr;
-  const double* weights =
-      log_weights ? interop::values(*log_weights, x.rows, "log_kde", "log_weights") : nullptr;
-  std::vector<Slots> slots(static_cast<std::size_t>(q.rows));
-  const backends::Plan how = plan(backend, threads);
-  run([&] { return backends::log_kde(how, q, x, skip, weights, scale, slots.data()); });
-  py::array_t<double> top(q.rows), rest(q.rows);
-  py::array_t<std::int64_t> index(q.rows);
-  for (std::int64_t i = 0; i < q.rows; ++i) {
-    const Slots& s = slots[static_cast<std::size_t>(i)];
-    top.mutable_at(i) = s.top;
-    index.mutable_at(i) = s.top_index;
-    rest.mutable_at(i) = GENMEM_ISA::rest_of(s);
+  const backends::Density density{
+      kernel_kind(kernel), sq_bandwidths,
+      log_weights ? interop::values(*log_weights, x.rows, "log_kde", "log_weights") : nullptr,
+      sq_scales ? interop::values(*sq_scales, x.rows, "log_kde", "sq_scales") : nullptr};
+  const auto bandwidths = static_cast<std::int64_t>(sq_bandwidths.size());
+  std::vector<Slots> slots(static_cast<std::size_t>(bandwidths * q.rows));
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
+  run([&] { return backends::log_kde(how, q, x, skip, density, slots.data()); });
+  py::array_t<double> top({bandwidths, q.rows}), rest({bandwidths, q.rows});
+  py::array_t<std::int64_t> index({bandwidths, q.rows});
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    top.mutable_data()[i] = slots[i].top;
+    index.mutable_data()[i] = slots[i].top_index;
+    rest.mutable_data()[i] = GENMEM_ISA::rest_of(slots[i]);
   }
-  return py::make_tuple(top, index, rest);
+  return py::make_tuple(top, index, rest, as_tuple(stats));
 }
 
 }  // namespace
 
 void bind_log_kde(py::module_& m) {
-  m.def("log_kde", &log_kde, py::arg("queries"), py::arg("points"), py::arg("log_weights"),
-        py::arg("scale"), py::arg("exclude"), py::arg("backend"), py::arg("threads"));
+  m.def("log_kde", &log_kde, py::arg("queries"), py::arg("points"), py::arg("kernel"),
+        py::arg("sq_bandwidths"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("exclude"),
+        py::arg("backend"), py::arg("threads"));
 }
 
 }  // namespace genmem::bindings

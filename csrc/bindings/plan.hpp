@@ -13,11 +13,18 @@ namespace genmem::bindings {
 
 namespace py = pybind11;
 
-inline backends::Plan plan(const std::string& backend, int threads) {
-  return {backends::choose(backend), threads, [] {
+inline backends::Plan plan(const std::string& backend, int threads, backends::Stats* stats) {
+  return {backends::choose(backend), threads,
+          [] {
             const py::gil_scoped_acquire gil;
             return PyErr_CheckSignals() != 0;
-          }};
+          },
+          stats};
+}
+
+// (screened, pairs, distances)
+inline py::tuple as_tuple(const backends::Stats& stats) {
+  return py::make_tuple(stats.screened.load(), stats.pairs.load(), stats.distances.load());
 }
 
 // Runs a walk without the GIL; the signal that stopped it is raised as Python's exception.

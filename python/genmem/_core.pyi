@@ -8,6 +8,7 @@ import numpy.typing as npt
 _Array = npt.NDArray[Any]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
+_Stats = tuple[bool, int, int]
 _Layer = tuple[_Array, _Array, _Array, bool]
 
 compiler: str
@@ -21,17 +22,27 @@ def default_threads() -> int: ...
 def first_nonfinite_row(array: _Array) -> int: ...
 def knn(
     queries: _Array, points: _Array, k: int, exclude: _Array | None, backend: str, threads: int
-) -> tuple[_Float64, _Int64]: ...
+) -> tuple[_Float64, _Int64, _Stats]: ...
+def radius_counts(
+    queries: _Array,
+    points: _Array,
+    sq_radius: _Array,
+    exclude: _Array | None,
+    backend: str,
+    threads: int,
+) -> tuple[_Int64, _Stats]: ...
 def sq_distances(queries: _Array, points: _Array, backend: str, threads: int) -> _Float64: ...
 def log_kde(
     queries: _Array,
     points: _Array,
+    kernel: str,
+    sq_bandwidths: list[float],
     log_weights: _Array | None,
-    scale: float,
+    sq_scales: _Array | None,
     exclude: _Array | None,
     backend: str,
     threads: int,
-) -> tuple[_Float64, _Int64, _Float64]: ...
+) -> tuple[_Float64, _Int64, _Float64, _Stats]: ...
 def grad_dot(
     queries: list[_Layer], points: list[_Layer], symmetric: bool, backend: str, threads: int
 ) -> _Float64: ...

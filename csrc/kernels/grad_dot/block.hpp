@@ -34,10 +34,10 @@ template <class L>
 inline void grad_dot_block(const GradDotBlock& b) {
   double* a = b.scratch + kPairScratch;
   double* g = a + kPairBlock;
-  pair_block<L, Product>(b.x.inputs, b.x_token, b.rows, b.y.inputs, b.y_token, b.count, a,
-                         b.scratch);
-  pair_block<L, Product>(b.x.gradients, b.x_token, b.rows, b.y.gradients, b.y_token, b.count, g,
-                         b.scratch);
+  chain_block<L, Product>(b.x.inputs, b.x_token, b.rows, b.y.inputs, b.y_token, b.count, a, kPoints,
+                          b.scratch);
+  chain_block<L, Product>(b.x.gradients, b.x_token, b.rows, b.y.gradients, b.y_token, b.count, g,
+                          kPoints, b.scratch);
   int64_t sample = b.x_sample;
   for (int64_t i = 0; i < b.rows; ++i) {
     sample = sample_of(b.x.offsets, b.x_token + i, sample);

@@ -4,6 +4,5 @@
 namespace genmem::GENMEM_ISA {
 
 void knn(const KnnBlock& block) { knn_block<F64>(block); }
-void sq_distances(const SqDistancesBlock& block) { sq_distances_block<F64>(block); }
 
 }  // namespace genmem::GENMEM_ISA

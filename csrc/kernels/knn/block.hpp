@@ -1,8 +1,8 @@
-// knn and sq_distances over any lanes.
+// knn over any lanes.
 #pragma once
 
 #include "kernels/knn/knn.hpp"
-#include "kernels/pairs/block.hpp"
+#include "kernels/pairs/distances.hpp"
 #include "math/nearest.hpp"
 
 namespace genmem::GENMEM_ISA {
@@ -24,23 +24,12 @@ inline void keep_row(const double* sq, int64_t count, int64_t point, int64_t exc
 
 template <class L>
 inline void knn_block(const KnnBlock& b) {
-  double* sq = b.scratch + kPairScratch;
-  pair_block<L, SquaredDifference>(b.queries, b.query, b.rows, b.points, b.point, b.count, sq,
-                                   b.scratch);
+  double* sq = b.scratch + distance_scratch(b.queries.cols);
+  distance_block<L>(b.queries, b.query, b.rows, b.points, b.point, b.count, sq, kPoints, b.scratch);
   for (int64_t i = 0; i < b.rows; ++i) {
     const int64_t exclude = b.exclude ? b.exclude[b.query + i] : -1;
     keep_row<L>(sq + i * kPoints, b.count, b.point, exclude, b.k, b.sq + i * b.k,
                 b.index + i * b.k);
-  }
-}
-
-template <class L>
-inline void sq_distances_block(const SqDistancesBlock& b) {
-  double* sq = b.scratch + kPairScratch;
-  pair_block<L, SquaredDifference>(b.queries, b.query, b.rows, b.points, b.point, b.count, sq,
-                                   b.scratch);
-  for (int64_t i = 0; i < b.rows; ++i) {
-    for (int64_t j = 0; j < b.count; ++j) b.out[i * b.out_stride + j] = sq[i * kPoints + j];
   }
 }
 

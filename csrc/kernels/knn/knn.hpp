@@ -2,8 +2,10 @@
 //
 //   D_ij = sum_c (q_ic - x_jc)^2;   the k smallest of (D_ij, j) in lexicographic order
 //
+// The kernel computes every distance: the straight way, best for narrow rows and few queries.
 // One call updates the heaps of at most kRows queries with at most kPoints points. Heaps start
-// cleared, take blocks in any order, and are sorted once at the end (Neighbourhood).
+// cleared, take blocks in any order, and are sorted once at the end. Wide rows are screened first
+// (screen.hpp), and only what passes is computed; the answer is the same.
 //
 // Precision   see pairs.hpp: a copy is at exactly 0, ties go to the lower index.
 // Cost        3 flops per pair and feature; the heap is touched by the pairs that enter it,
@@ -23,22 +25,9 @@ struct KnnBlock {
   int64_t k;
   double* sq;       // (rows, k) squared distances, heaps of the queries of this call
   int64_t* index;   // (rows, k)
-  double* scratch;  // kPairScratch + kPairBlock doubles
+  double* scratch;  // distance_scratch(cols) + kPairBlock doubles
 };
 
 using KnnKernel = void (*)(const KnnBlock&);
-
-// sq_distances: the block itself, as it is.
-struct SqDistancesBlock {
-  Matrix queries;
-  Matrix points;
-  int64_t query, rows;
-  int64_t point, count;
-  double* out;  // element (0, 0) of the block in the (queries.rows, points.rows) answer
-  int64_t out_stride;
-  double* scratch;
-};
-
-using SqDistancesKernel = void (*)(const SqDistancesBlock&);
 
 }  // namespace genmem

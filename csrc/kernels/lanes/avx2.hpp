@@ -13,6 +13,7 @@ struct F64 {
   static constexpr int kWidth = 4;
   // 4 rows x 2 registers of sums leave 8 of the 16 registers for the operands.
   static constexpr int kTileRegs = 2;
+  static constexpr int kWideSide = 2;  // 2 x 2 pairs of eight chains
 
   static Reg zero() { return _mm256_setzero_pd(); }
   static Reg broadcast(double x) { return _mm256_set1_pd(x); }
@@ -48,6 +49,36 @@ struct F64 {
     return _mm256_and_pd(value, _mm256_cmp_pd(x, _mm256_set1_pd(limit), _CMP_GE_OQ));
   }
   static Reg exp(Reg x) { return exp_nonpositive<F64>(x); }
+  static Reg widen(const double* p) { return _mm256_loadu_pd(p); }
+  static Reg widen(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+  static Reg widen(const uint8_t* p) {
+    int32_t four;
+    __builtin_memcpy(&four, p, 4);
+    return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four)));
+  }
+};
+
+// Eight floats.
+struct F32 {
+  using Reg = __m256;
+  static constexpr int kWidth = 8;
+  // 6 rows x 2 registers of sums leave 4 of the 16 registers for the operands.
+  static constexpr int kTileRows = 6;
+  static constexpr int kTileRegs = 2;
+
+  static Reg zero() { return _mm256_setzero_ps(); }
+  static Reg broadcast(float x) { return _mm256_set1_ps(x); }
+  static Reg load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, Reg x) { _mm256_storeu_ps(p, x); }
+  static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+  static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
+  static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
+  static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+  static Reg fnma(Reg a, Reg b, Reg c) { return _mm256_fnmadd_ps(a, b, c); }
+  // One bit per lane; a NaN is not greater.
+  static uint32_t not_greater(Reg a, Reg b) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NGT_UQ)));
+  }
 };
 
 }  // namespace genmem::GENMEM_ISA

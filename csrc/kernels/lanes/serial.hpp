@@ -10,6 +10,7 @@ struct F64 {
   using Reg = double;
   static constexpr int kWidth = 1;
   static constexpr int kTileRegs = 4;
+  static constexpr int kWideSide = 1;  // pairs of eight chains
 
   static Reg zero() { return 0.0; }
   static Reg broadcast(double x) { return x; }
@@ -25,6 +26,10 @@ struct F64 {
   static double sum(Reg x) { return x; }
   static double highest(Reg x) { return x; }
   static Reg exp(Reg x) { return ::exp(x); }
+  static Reg zero_where_below(Reg value, Reg x, double limit) { return x >= limit ? value : 0.0; }
+  static Reg widen(const double* p) { return *p; }
+  static Reg widen(const float* p) { return static_cast<double>(*p); }
+  static Reg widen(const uint8_t* p) { return static_cast<double>(*p); }
 };
 
 }  // namespace genmem::GENMEM_ISA

@@ -1,8 +1,8 @@
 #include "kernels/lanes/avx512.hpp"
-#include "kernels/log_kde/block.hpp"
+#include "kernels/log_kde/chunk.hpp"
 
 namespace genmem::GENMEM_ISA {
 
-void log_kde(const LogKdeBlock& block) { log_kde_block<F64>(block); }
+Slots log_kde(const KdeChunk& chunk) { return chunk_slots<F64>(chunk); }
 
 }  // namespace genmem::GENMEM_ISA

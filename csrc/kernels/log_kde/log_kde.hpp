@@ -1,37 +1,46 @@
-// log_kde: the two-slot logsumexp of Gaussian exponents.
+// log_kde: squared distances to the two-slot logsumexp of a density estimate.
 //
-//   a_ij = log w_j - D_ij / (2 h^2)
-//   per query: top = the largest a_ij, its index, rest = logsumexp of the others
+//   a_j = log k( sqrt(D_j) / (h lambda_j) ) + c_j,   c_j = log w_j - d log lambda_j
+//   top = the largest a_j, its index, rest = logsumexp of the others
 //
-//   log p(q_i) = logaddexp(top, rest) - log W - d log(h sqrt(2 pi))
+//   log p = logaddexp(top, rest) - log W - d log h - log c_d
 //
-// One call merges at most kPoints points into the states of at most kRows queries. The terms of a
-// call are summed on their own first, so the states depend on the points alone, not on how calls
-// are spread over threads, as long as they are merged in the order of the points.
+// A state is made for kKdeChunk points at a time and merged in the order of the chunks. Within a
+// chunk the terms more than kNegligible nats below the second largest are left out: whether a term
+// is left out, and the order in which the others are summed, follows from the exact exponents of
+// the chunk alone. So the state does not depend on which distances were computed, as long as all
+// that matter are among them: screened or not, in whatever batch, on however many threads.
 //
-// Precision   exponents in float64 from exact differences (pairs.hpp). Terms 50 nats below the
-//             largest of the rest are left out: n e^-50 = 2e-22 n relative.
-// Cost        3 flops per pair and feature and one exp of some 20 instructions per pair that
-//             matters; a row of a block whose terms all lie 50 nats down costs no exp.
+// Precision   left out of a chunk: at most kKdeChunk exp(-kNegligible) = 2e-12 of its rest.
+// Cost        some 4 flops per distance, and one exp (20 instructions) per term that is kept.
 #pragma once
 
-#include "kernels/pairs/pairs.hpp"
+#include "kernels/matrix.hpp"
+#include "math/kernel_kind.hpp"
 #include "math/slots.hpp"
 
 namespace genmem {
 
-struct LogKdeBlock {
-  Matrix queries;
-  Matrix points;
-  int64_t query, rows;
-  int64_t point, count;
-  const int64_t* exclude;     // (queries.rows,), -1 none; or null
-  const double* log_weights;  // (points.rows,), -inf for weight 0; or null: all weights 1
-  double scale;               // 1 / (2 h^2)
-  Slots* slots;               // (rows,) states of the queries of this call
-  double* scratch;            // kPairScratch + kPairBlock doubles
+inline constexpr int64_t kKdeChunk = 8192;
+inline constexpr double kNegligible = 36.0;  // nats
+
+// How a squared distance becomes an exponent.
+struct KdeTerms {
+  KernelKind kind;
+  double sq_bandwidth;       // h^2
+  const double* log_weight;  // (points,) c_j, -inf for a weight of 0; or null: all 0
+  const double* sq_scale;    // (points,) lambda_j^2; or null: all 1
 };
 
-using LogKdeKernel = void (*)(const LogKdeBlock&);
+struct KdeChunk {
+  KdeTerms terms;
+  const double* sq;   // (count,) squared distances, +inf for a point left out
+  const int64_t* at;  // (count,) indices of the points, ascending; or null: first, first + 1, ...
+  int64_t first;      // first point of the chunk
+  int64_t count;      // <= kKdeChunk
+  double* exponents;  // scratch, kKdeChunk doubles
+};
+
+using LogKdeKernel = Slots (*)(const KdeChunk&);
 
 }  // namespace genmem

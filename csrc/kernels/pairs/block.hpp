@@ -78,11 +78,12 @@ inline void pack_panel(const Matrix& m, int64_t row, int64_t count, int64_t col,
 // R rows against V registers of the panel. R V sums in registers hide the latency of the fused
 // multiply-add (2 ports x 4 cycles); the first pass starts from zero, later ones from `out`.
 template <class L, class Term, int R, int V>
-inline void tile(const double* rows, const double* panel, int64_t depth, bool first, double* out) {
+inline void tile(const double* rows, const double* panel, int64_t depth, bool first, double* out,
+                 int64_t stride) {
   typename L::Reg sum[R][V];
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
-      sum[r][v] = first ? L::zero() : L::load(out + r * kPoints + v * L::kWidth);
+      sum[r][v] = first ? L::zero() : L::load(out + r * stride + v * L::kWidth);
     }
   }
   for (int64_t c = 0; c < depth; ++c) {
@@ -94,37 +95,42 @@ inline void tile(const double* rows, const double* panel, int64_t depth, bool fi
     }
   }
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) L::store(out + r * kPoints + v * L::kWidth, sum[r][v]);
+    for (int v = 0; v < V; ++v) L::store(out + r * stride + v * L::kWidth, sum[r][v]);
   }
 }
 
 template <class L, class Term, int R>
 inline void panel_sums(const double* rows, const double* panel, int64_t depth, bool first,
-                       double* out) {
+                       double* out, int64_t stride) {
   constexpr int kStep = L::kTileRegs * L::kWidth;
   for (int64_t j = 0; j < kPanel; j += kStep) {
-    tile<L, Term, R, L::kTileRegs>(rows, panel + j, depth, first, out + j);
+    tile<L, Term, R, L::kTileRegs>(rows, panel + j, depth, first, out + j, stride);
   }
 }
 
-// out[i][j] for rows x_begin .. x_begin + rows of x and y_begin .. y_begin + points of y.
+// out[i * stride + j] for rows x_begin .. x_begin + rows of x and y_begin .. y_begin + points of y,
+// each sum one chain over the features.
 template <class L, class Term>
-inline void pair_block(const Matrix& x, int64_t x_begin, int64_t rows, const Matrix& y,
-                       int64_t y_begin, int64_t points, double* out, double* scratch) {
+inline void chain_block(const Matrix& x, int64_t x_begin, int64_t rows, const Matrix& y,
+                        int64_t y_begin, int64_t points, double* out, int64_t stride,
+                        double* scratch) {
   double* packed = scratch;
   double* panel = scratch + kRows * kDepth;
   for (int64_t col = 0; col < x.cols; col += kDepth) {
     const int64_t depth = x.cols - col < kDepth ? x.cols - col : kDepth;
+    const bool first = col == 0;
     pack_rows(x, x_begin, rows, col, depth, packed);
     for (int64_t j = 0; j < points; j += kPanel) {
       const int64_t count = points - j < kPanel ? points - j : kPanel;
       pack_panel(y, y_begin + j, count, col, depth, panel);
       int64_t i = 0;
       for (; i + 4 <= rows; i += 4) {
-        panel_sums<L, Term, 4>(packed + i * kDepth, panel, depth, col == 0, out + i * kPoints + j);
+        panel_sums<L, Term, 4>(packed + i * kDepth, panel, depth, first, out + i * stride + j,
+                               stride);
       }
       for (; i < rows; ++i) {
-        panel_sums<L, Term, 1>(packed + i * kDepth, panel, depth, col == 0, out + i * kPoints + j);
+        panel_sums<L, Term, 1>(packed + i * kDepth, panel, depth, first, out + i * stride + j,
+                               stride);
       }
     }
   }

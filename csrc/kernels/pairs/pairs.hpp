@@ -1,29 +1,65 @@
-// A block of pair sums: out[i][j] = sum_c term(x_ic, y_jc) for kRows rows x of one matrix and
-// kPoints rows y of another; term is (x - y)^2 or x y. Every operation on pairs is this block and
-// an epilogue.
+// Sums over the features of two rows: squared differences (distances) or products (gradients).
+// Every operation on pairs is such sums and an epilogue.
 //
-// Precision   float64 throughout, inputs widened exactly. The sum of a pair runs over c = 0, 1, ...
-//             in one chain of fused multiply-adds, so it depends on the two rows alone: equal rows
-//             give equal sums wherever they stand, a row and its copy give exactly 0, and the
-//             result does not depend on block, batch or threads. Relative error of a sum of
-//             squares: d u, u = 2^-53.
-// Cost        2 flops (product) or 3 (squared difference) per pair and feature. A block reads
-//             (kRows + kPoints) d elements and stays in a core's second-level cache:
-//             rows 512 KiB + panel 128 KiB + out 256 KiB.
+// Precision   float64 throughout, inputs widened exactly. The sum of a pair depends on the two rows
+//             alone, not on block, batch, threads or the path that asked for it: equal rows give
+//             equal sums wherever they stand, and a row and its copy give exactly 0.
+//               chain  features 0, 1, ... in one chain of fused multiply-adds: products, and
+//                      squared differences up to kChainDepth features
+//               eight  feature c in chain c mod 8, then one tree: wider rows. A single pair keeps
+//                      the multiply-adders busy, which a screened search needs
+//             Relative error of a sum of squares: (d + 3) u, u = 2^-53.
+// Cost        2 flops (product) or 3 (squared difference) per pair and feature. A block stays in a
+//             core's second-level cache.
 #pragma once
 
 #include "kernels/matrix.hpp"
 
 namespace genmem {
 
-inline constexpr int64_t kRows = 128;    // rows of the first matrix in a block
-inline constexpr int64_t kPoints = 256;  // rows of the second
-inline constexpr int64_t kDepth = 512;   // features packed at a time
-inline constexpr int64_t kPanel = 32;    // rows of the second matrix that a panel interleaves
+inline constexpr int64_t kRows = 128;       // rows of the first matrix in a block
+inline constexpr int64_t kPoints = 256;     // rows of the second
+inline constexpr int64_t kDepth = 512;      // features packed at a time
+inline constexpr int64_t kPanel = 32;       // rows of the second matrix that a panel interleaves
+inline constexpr int64_t kChainDepth = 64;  // features that one chain sums
+inline constexpr int64_t kWideRows = 32;    // rows of either side packed at a time, beyond that
+inline constexpr int64_t kWidePoints = 16;
 
-// Doubles of scratch that one block needs: packed rows, one packed panel.
+// Doubles of a widened row: whole groups of eight, the last one filled up with zeros.
+inline int64_t widened(int64_t cols) { return (cols + 7) / 8 * 8; }
+
+// Doubles of scratch that one block of products needs: packed rows, one packed panel.
 inline constexpr int64_t kPairScratch = kRows * kDepth + kPanel * kDepth;
 // Doubles of one result block; row i starts at i * kPoints.
 inline constexpr int64_t kPairBlock = kRows * kPoints;
+// Doubles of scratch that a block or a list of squared distances needs.
+inline int64_t distance_scratch(int64_t cols) {
+  return cols <= kChainDepth ? kPairScratch : (kWideRows + kWidePoints) * widened(cols);
+}
+
+// A block of squared distances: out[i * stride + j], with room for whole panels of columns.
+struct DistanceBlock {
+  Matrix queries;
+  Matrix points;
+  int64_t query, rows;   // rows <= kRows
+  int64_t point, count;  // any number
+  double* out;
+  int64_t stride;
+  double* scratch;  // distance_scratch(cols)
+};
+
+// The squared distances of one query to the points named.
+struct DistanceList {
+  Matrix queries;
+  Matrix points;
+  int64_t query;
+  const int64_t* at;
+  int64_t count;
+  double* out;
+  double* scratch;  // distance_scratch(cols)
+};
+
+using DistancesKernel = void (*)(const DistanceBlock&);
+using DistancesToKernel = void (*)(const DistanceList&);
 
 }  // namespace genmem

@@ -63,7 +63,7 @@ def knn(
     queries  (M, d)  float32, float64 or uint8, any strides, memory maps included
     points   (N, d)  N >= k, or N - 1 >= k where a point is left out
     exclude  None, "self" (row i of queries is row i of points), or (M,) indices with -1 for none
-    backend  "auto", "serial", "avx2" or "avx512"; a named one runs or raises
+    backend  "auto", "serial", "avx2", "avx512", "amx" or "neon"; a named one runs or raises
     threads  default: OMP_NUM_THREADS, else the CPUs this process may use
     returns  distances (M, k) in the float type of queries (float64 for uint8), indices (M, k) int64
 
@@ -105,7 +105,7 @@ def nearest_sq(
             f"knn: k is {k}; 1..{candidates} is wanted, the number of points to choose from"
         )
     chosen, count = backend_and_threads("knn", backend, threads)
-    sq, indices = _core.knn(q, x, int(k), skip, chosen, count)
+    sq, indices, _ = _core.knn(q, x, int(k), skip, chosen, count)
     return sq, indices
 
 

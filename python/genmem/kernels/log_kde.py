@@ -127,7 +127,10 @@ def kde_slots(
         log_w = None if w is None else np.log(w)
     skip = excluded("log_kde", exclude, len(q), len(x))
     chosen, count = backend_and_threads("log_kde", backend, threads)
-    return Slots(*_core.log_kde(q, x, log_w, scale, skip, chosen, count))
+    top, index, rest, _ = _core.log_kde(
+        q, x, "gaussian", [0.5 / scale], log_w, None, skip, chosen, count
+    )
+    return Slots(top[0], index[0], rest[0])
 
 
 def _scale(bandwidth: float) -> float:

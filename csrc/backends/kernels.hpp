@@ -1,0 +1,26 @@
+// (instruction set) -> its kernels.
+#pragma once
+
+#include "backends/probe.hpp"
+#include "kernels/grad_dot/grad_dot.hpp"
+#include "kernels/knn/knn.hpp"
+#include "kernels/log_kde/log_kde.hpp"
+#include "kernels/pairs/pairs.hpp"
+#include "kernels/screen/screen.hpp"
+
+namespace genmem::backends {
+
+struct Kernels {
+  DistancesKernel distances;
+  DistancesToKernel distances_to;
+  KnnKernel knn;
+  LogKdeKernel log_kde;
+  GradDotKernel grad_dot;
+  ScreenKernel screen;        // panel 0: none, every distance is computed
+  ScreenKernel screen_bytes;  // panel 0: none, bytes are screened as floats
+  float accumulation;         // unit roundoff of the sums of products
+};
+
+const Kernels& kernels(Isa isa);
+
+}  // namespace genmem::backends

@@ -1,0 +1,313 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "backends/dispatch.hpp"
+#include "backends/kernels.hpp"
+#include "backends/screening.hpp"
+#include "backends/walk.hpp"
+#include "math/kernel_function.hpp"
+#include "math/logsumexp.hpp"
+
+namespace genmem::backends {
+
+namespace {
+
+static_assert(kChunk == kKdeChunk, "a task merges whole states");
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Queries whose distances to a whole chunk are held at a time: 2 MiB.
+constexpr std::int64_t kDenseRows = 32;
+
+// States of the queries of one call: merged at once where one task sees all chunks in order, else
+// kept by chunk and merged at the end, in the same order.
+class States {
+ public:
+  States(const Cut& cut, std::int64_t bandwidths, std::int64_t queries, std::int64_t begin,
+         Slots* answer)
+      : cut_(cut), bandwidths_(bandwidths), queries_(queries), begin_(begin), answer_(answer) {
+    if (cut.groups > 1) partial_.resize(static_cast<std::size_t>(cut.chunks * bandwidths * cut.queries));
+  }
+
+  void put(std::int64_t chunk, std::int64_t h, std::int64_t row, const Slots& state) {
+    if (cut_.groups > 1) {
+      partial_[static_cast<std::size_t>((chunk * bandwidths_ + h) * cut_.queries + row)] = state;
+      return;
+    }
+    Slots& into = of(h, row);
+    if (chunk == 0) GENMEM_ISA::clear(into);
+    GENMEM_ISA::merge(into, state);
+  }
+
+  void finish() {
+    if (cut_.groups == 1) return;
+    for (std::int64_t h = 0; h < bandwidths_; ++h) {
+      for (std::int64_t row = 0; row < cut_.queries; ++row) {
+        Slots& into = of(h, row);
+        GENMEM_ISA::clear(into);
+        for (std::int64_t chunk = 0; chunk < cut_.chunks; ++chunk) {
+          GENMEM_ISA::merge(into, partial_[static_cast<std::size_t>(
+                                      (chunk * bandwidths_ + h) * cut_.queries + row)]);
+        }
+      }
+    }
+  }
+
+ private:
+  Slots& of(std::int64_t h, std::int64_t row) { return answer_[h * queries_ + begin_ + row]; }
+
+  const Cut& cut_;
+  std::int64_t bandwidths_, queries_, begin_;
+  Slots* answer_;
+  std::vector<Slots> partial_;
+};
+
+// What bounds the exponents of all points.
+struct Extremes {
+  double log_weight = 0.0, sq_scale = 1.0;
+};
+
+Extremes extremes(const Density& density, std::int64_t points) {
+  Extremes e;
+  if (density.log_weight) {
+    e.log_weight = *std::max_element(density.log_weight, density.log_weight + points);
+  }
+  if (density.sq_scale) {
+    e.sq_scale = *std::max_element(density.sq_scale, density.sq_scale + points);
+  }
+  return e;
+}
+
+// One task's states of a chunk, from all distances or from those that may matter.
+class Chunks {
+ public:
+  Chunks(const Plan& plan, const Matrix& queries, const Matrix& points,
+         const std::int64_t* exclude, const Density& density, const Extremes& most, States& states)
+      : plan_(plan),
+        table_(kernels(plan.isa)),
+        queries_(queries),
+        points_(points),
+        exclude_(exclude),
+        density_(density),
+        most_(most),
+        states_(states),
+        scratch_(1, distance_scratch(queries.cols)),
+        exponents_(1, kKdeChunk) {}
+
+  // Every distance of queries query .. query + rows - 1 (counted from `begin`) to a chunk.
+  bool dense(std::int64_t begin, std::int64_t query, std::int64_t rows, std::int64_t chunk,
+             Clock& clock) {
+    if (!block_) block_ = std::make_unique<PerWorker<double>>(1, kDenseRows * kKdeChunk);
+    const std::int64_t first = chunk * kChunk, count = std::min(kChunk, points_.rows - first);
+    for (std::int64_t row = query; row < query + rows; row += kDenseRows) {
+      const std::int64_t some = std::min(kDenseRows, query + rows - row);
+      for (std::int64_t j = 0; j < count; j += kPoints) {
+        table_.distances({queries_, points_, begin + row, some, first + j,
+                          std::min(kPoints, count - j), block_->of(0) + j, kKdeChunk,
+                          scratch_.of(0)});
+        if (!clock.go_on()) return false;
+      }
+      for (std::int64_t i = 0; i < some; ++i) {
+        double* sq = block_->of(0) + i * kKdeChunk;
+        if (exclude_) {
+          const std::int64_t skip = exclude_[begin + row + i] - first;
+          if (skip >= 0 && skip < count) sq[skip] = kInfinity;
+        }
+        put(chunk, row + i, sq, nullptr, count);
+      }
+      distances_ += some * count;
+    }
+    return true;
+  }
+
+  // The chunk by the screen. Returns false where it was interrupted.
+  bool screened(Screening& screen, std::int64_t begin, std::int64_t query, std::int64_t rows,
+                std::int64_t chunk, Clock& clock) {
+    const std::size_t bandwidths = density_.sq_bandwidths.size();
+    tops_.assign(static_cast<std::size_t>(rows) * bandwidths, {-kInfinity, -kInfinity});
+    crowded_.assign(static_cast<std::size_t>(rows), 0);
+    seen_.assign(static_cast<std::size_t>(rows), 0);
+    limits_.assign(static_cast<std::size_t>(rows), reach(nullptr, screen.unit()));
+    for (std::int64_t i = 0; i < rows; ++i) {
+      screen.found(i) = 0;
+      screen.limit(i, limits_[static_cast<std::size_t>(i)]);
+    }
+    const std::int64_t first = chunk * kChunk, end = std::min(points_.rows, first + kChunk);
+    const auto settle = [&](std::int64_t i) { narrow(screen, i); };
+    if (!screen.scan(points_, first, end, settle, [&] { return clock.go_on(); })) return false;
+    std::int64_t crowded = 0;
+    for (std::int64_t i = 0; i < rows; ++i) crowded += crowded_[static_cast<std::size_t>(i)];
+    if (4 * crowded > rows) {
+      crowded_chunks_ = 4;
+      return dense(begin, query, rows, chunk, clock);
+    }
+    for (std::int64_t i = 0; i < rows; ++i) {
+      if (crowded_[static_cast<std::size_t>(i)]) {
+        if (!dense(begin, query + i, 1, chunk, clock)) return false;
+        continue;
+      }
+      screen.keep_below(i, limits_[static_cast<std::size_t>(i)]);
+      sparse(screen, i, begin, query + i, chunk);
+      if (!clock.go_on()) return false;
+    }
+    return true;
+  }
+
+  // After a chunk in which most of the pairs mattered, the next few are not screened: they would
+  // tell the same. Only time depends on it.
+  bool crowded() { return crowded_chunks_ > 0 && crowded_chunks_-- > 0; }
+  std::int64_t distances() const { return distances_; }
+
+ private:
+  struct Top {
+    double first, second;  // lower bounds of the two largest exponents of the chunk
+  };
+
+  // The screened squared distance beyond which no term is kept, for any of the bandwidths.
+  double reach(const Top* tops, double unit) const {
+    double most = 0.0;
+    for (std::size_t h = 0; h < density_.sq_bandwidths.size(); ++h) {
+      const double second = tops ? tops[h].second : -kInfinity;
+      const double drop = most_.log_weight - second + kNegligible;
+      const double sq = GENMEM_ISA::kernel_reach(density_.kind, drop) *
+                        density_.sq_bandwidths[h] * most_.sq_scale;
+      most = std::max(most, sq);
+    }
+    // Upwards by more than the roundings of these few operations.
+    return most * unit * (1.0 + 1e-9);
+  }
+
+  double exponent(std::size_t h, double sq, std::int64_t at) const {
+    const double scale = density_.sq_scale ? density_.sq_scale[at] : 1.0;
+    const double a = GENMEM_ISA::log_kernel(
+        density_.kind, sq * (1.0 + 1e-12) / (density_.sq_bandwidths[h] * scale));
+    return density_.log_weight ? a + density_.log_weight[at] : a;
+  }
+
+  // New hits raise the two largest lower bounds, which lower the limit.
+  void narrow(Screening& screen, std::int64_t i) {
+    const auto row = static_cast<std::size_t>(i);
+    const std::size_t bandwidths = density_.sq_bandwidths.size();
+    Top* tops = tops_.data() + row * bandwidths;
+    const Hit* hits = screen.hits(i);
+    bool raised = false;
+    for (std::int32_t j = seen_[row]; j < screen.found(i); ++j) {
+      for (std::size_t h = 0; h < bandwidths; ++h) {
+        const double a = exponent(h, std::max(0.0, hits[j].high) / screen.unit(), hits[j].at);
+        if (!(a > tops[h].second)) continue;
+        raised = true;
+        tops[h].second = std::min(a, tops[h].first);
+        tops[h].first = std::max(a, tops[h].first);
+      }
+    }
+    if (raised) {
+      limits_[row] = reach(tops, screen.unit());
+      screen.limit(i, limits_[row]);
+    }
+    const std::int64_t room = screen.capacity() - screen.strip();
+    if (screen.found(i) > room) {
+      screen.keep_below(i, limits_[row]);
+      if (screen.found(i) > room) {
+        crowded_[row] = 1;
+        screen.found(i) = 0;
+        screen.limit(i, -kInfinity);
+      }
+    }
+    seen_[row] = screen.found(i);
+  }
+
+  void sparse(Screening& screen, std::int64_t i, std::int64_t begin, std::int64_t query,
+              std::int64_t chunk) {
+    const Hit* hits = screen.hits(i);
+    const auto found = static_cast<std::size_t>(screen.found(i));
+    at_.resize(found);
+    sq_.resize(found + 8);  // whole registers may be read
+    for (std::size_t j = 0; j < found; ++j) {
+      at_[j] = hits[j].at;
+      sq_[j] = hits[j].low;
+    }
+    const auto count = static_cast<std::int64_t>(found);
+    if (!screen.exact()) {
+      table_.distances_to(
+          {queries_, points_, begin + query, at_.data(), count, sq_.data(), scratch_.of(0)});
+      distances_ += count;
+    }
+    put(chunk, query, sq_.data(), at_.data(), count);
+  }
+
+  void put(std::int64_t chunk, std::int64_t query, const double* sq, const std::int64_t* at,
+           std::int64_t count) {
+    for (std::size_t h = 0; h < density_.sq_bandwidths.size(); ++h) {
+      const KdeTerms terms{density_.kind, density_.sq_bandwidths[h], density_.log_weight,
+                           density_.sq_scale};
+      states_.put(chunk, static_cast<std::int64_t>(h), query,
+                  table_.log_kde({terms, sq, at, chunk * kChunk, count, exponents_.of(0)}));
+    }
+  }
+
+  const Plan& plan_;
+  const Kernels& table_;
+  Matrix queries_, points_;
+  const std::int64_t* exclude_;
+  const Density& density_;
+  const Extremes& most_;
+  States& states_;
+  PerWorker<double> scratch_, exponents_;
+  std::unique_ptr<PerWorker<double>> block_;
+  std::vector<Top> tops_;
+  std::vector<double> limits_, sq_;
+  std::vector<std::int64_t> at_;
+  std::vector<std::int32_t> seen_;
+  std::vector<char> crowded_;
+  int crowded_chunks_ = 0;
+  std::int64_t distances_ = 0;
+};
+
+// Hits of a query in a chunk, beyond those of a strip, from which on all its distances are computed.
+constexpr std::int64_t kHits = 512;
+
+}  // namespace
+
+bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
+             const std::int64_t* exclude, const Density& density, Slots* slots) {
+  const Frame common = frame(kernels(plan.isa), queries, points);
+  const Extremes most = extremes(density, points.rows);
+  const auto bandwidths = static_cast<std::int64_t>(density.sq_bandwidths.size());
+  plan.stats->pairs += queries.rows * points.rows;
+  if (common.kernel) plan.stats->screened = true;
+  for (std::int64_t begin = 0; begin < queries.rows; begin += kPackedQueries) {
+    const std::int64_t rows = std::min(kPackedQueries, queries.rows - begin);
+    std::unique_ptr<PackedQueries> packed;
+    if (common.kernel) {
+      packed = std::make_unique<PackedQueries>(common, queries, begin, rows);
+      const auto pack = [&](std::int64_t panel, int, Clock&) { packed->pack(panel); };
+      if (!run_tasks(packed->panels(), plan.threads, pack, plan.interrupted)) return false;
+    }
+    const Cut cut(rows, points.rows, common.kernel ? kScreenRows : kRows);
+    States states(cut, bandwidths, queries.rows, begin, slots);
+    const auto task = [&](std::int64_t number, int, Clock& clock) {
+      const std::int64_t group = cut.group(number), first = cut.query(number);
+      Chunks chunks(plan, queries, points, exclude, density, most, states);
+      std::unique_ptr<Screening> screen;
+      if (packed) {
+        screen = std::make_unique<Screening>(common, *packed, first, cut.rows(number), kHits,
+                                             exclude);
+      }
+      for (std::int64_t chunk = cut.first_chunk(group); chunk < cut.end_chunk(group); ++chunk) {
+        const bool all = !screen || chunks.crowded();
+        if (!(all ? chunks.dense(begin, first, cut.rows(number), chunk, clock)
+                  : chunks.screened(*screen, begin, first, cut.rows(number), chunk, clock))) {
+          return;
+        }
+      }
+      plan.stats->distances += chunks.distances();
+    };
+    if (!run_tasks(cut.tasks(), plan.threads, task, plan.interrupted)) return false;
+    states.finish();
+  }
+  return true;
+}
+
+}  // namespace genmem::backends
