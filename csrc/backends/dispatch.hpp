@@ -17,9 +17,9 @@ namespace genmem::backends {
 
 // What a walk did, for a caller who asks.
 struct Stats {
-  std::atomic<bool> screened{false};          // whether a screen went before
-  std::atomic<std::int64_t> pairs{0};         // pairs looked at
-  std::atomic<std::int64_t> distances{0};     // of which the distance was computed exactly
+  std::atomic<bool> screened{false};       // whether a screen went before
+  std::atomic<std::int64_t> pairs{0};      // pairs looked at
+  std::atomic<std::int64_t> distances{0};  // of which the distance was computed exactly
 };
 
 struct Plan {
@@ -27,6 +27,7 @@ struct Plan {
   int threads;
   std::function<bool()> interrupted;
   Stats* stats;
+  std::int64_t memory = std::int64_t{1} << 28;  // bytes of packed rows and lists, about
 };
 
 // sq (M, k) and index (M, k), ascending.
@@ -51,6 +52,13 @@ struct Density {
 // slots (H, M).
 bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points, const int64_t* exclude,
              const Density& density, Slots* slots);
+
+// out (M, d): the gradient of the log-density at each query, for one Gaussian bandwidth; log_sum
+// (M,) is the logsumexp of its exponents. Terms below it by more than kNegligible + log N are left
+// out.
+bool kde_gradient(const Plan& plan, const Matrix& queries, const Matrix& points,
+                  const int64_t* exclude, const Density& density, const double* log_sum,
+                  double* out);
 
 struct LayerPair {
   TokenLayer x;

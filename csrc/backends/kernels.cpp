@@ -2,13 +2,14 @@
 
 namespace genmem {
 
-#define GENMEM_DECLARE(isa)                 \
-  namespace isa {                           \
-  void distances(const DistanceBlock&);     \
-  void distances_to(const DistanceList&);   \
-  void knn(const KnnBlock&);                \
-  Slots log_kde(const KdeChunk&);           \
-  void grad_dot(const GradDotBlock&);       \
+#define GENMEM_DECLARE(isa)               \
+  namespace isa {                         \
+  void distances(const DistanceBlock&);   \
+  void distances_to(const DistanceList&); \
+  void knn(const KnnBlock&);              \
+  Slots log_kde(const KdeChunk&);         \
+  void kde_gradient(const KdeGradient&);  \
+  void grad_dot(const GradDotBlock&);     \
   }
 
 GENMEM_DECLARE(serial)
@@ -27,7 +28,7 @@ ScreenKernel screen_bytes();
 namespace amx {
 ScreenKernel screen();
 ScreenKernel screen_bytes();
-}
+}  // namespace amx
 #endif
 #if defined(GENMEM_HAVE_NEON)
 GENMEM_DECLARE(neon)
@@ -43,15 +44,14 @@ namespace {
 constexpr float kUnit = 0x1p-24f;
 
 #define GENMEM_KERNELS(isa) \
-  isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::grad_dot
+  isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::kde_gradient, isa::grad_dot
 
 Kernels make(Isa isa) {
   switch (isa) {
 #if defined(GENMEM_HAVE_X86)
     // The tiles multiply; all else is AVX-512's. Twice the unit roundoff: a tile adds two products
     // at a time, in an order that no document promises.
-    case Isa::amx:
-      return {GENMEM_KERNELS(avx512), amx::screen(), amx::screen_bytes(), 2 * kUnit};
+    case Isa::amx: return {GENMEM_KERNELS(avx512), amx::screen(), amx::screen_bytes(), 2 * kUnit};
     case Isa::avx512:
       return {GENMEM_KERNELS(avx512), avx512::screen(),
               has_vnni() ? vnni::screen_bytes() : ScreenKernel{}, kUnit};

@@ -15,6 +15,7 @@ struct Kernels {
   DistancesToKernel distances_to;
   KnnKernel knn;
   LogKdeKernel log_kde;
+  KdeGradientKernel kde_gradient;
   GradDotKernel grad_dot;
   ScreenKernel screen;        // panel 0: none, every distance is computed
   ScreenKernel screen_bytes;  // panel 0: none, bytes are screened as floats

@@ -22,7 +22,8 @@ void sample(const Matrix& m, std::vector<double>& mean, double& spread) {
   for (std::int64_t i = 0; i < count; ++i) {
     for (std::size_t c = 0; c < cols; ++c) mean[c] += at(i, c);
   }
-  for (double& c : mean) c = static_cast<double>(static_cast<float>(c / static_cast<double>(count)));
+  for (double& c : mean)
+    c = static_cast<double>(static_cast<float>(c / static_cast<double>(count)));
   double squares = 0.0;
   for (std::int64_t i = 0; i < count; ++i) {
     for (std::size_t c = 0; c < cols; ++c) {
@@ -64,10 +65,26 @@ Frame frame(const Kernels& kernels, const Matrix& queries, const Matrix& points)
   f.unit = static_cast<double>(f.scale) * static_cast<double>(f.scale);
   // gamma = n u / (1 - n u) for the products; slack for norms summed in at least 16 chains and for
   // the operations of the test.
-  const double n = static_cast<double>(points.cols + 32) * static_cast<double>(kernels.accumulation);
+  const double n =
+      static_cast<double>(points.cols + 32) * static_cast<double>(kernels.accumulation);
   f.gamma = static_cast<float>(1.01 * n / (1.0 - std::min(n, 0.5)));
   f.slack = static_cast<float>((static_cast<double>(points.cols) / 16.0 + 32.0) * 0x1p-24);
   return f;
+}
+
+QueryBlocks query_blocks(const Frame& frame, std::int64_t cols, std::int64_t capacity, int threads,
+                         std::int64_t memory) {
+  QueryBlocks most;
+  const std::int64_t hits =
+      (capacity + frame.kernel->strip) * static_cast<std::int64_t>(sizeof(Hit));
+  const auto fitting = [](std::int64_t bytes, std::int64_t each, std::int64_t step,
+                          std::int64_t limit) {
+    return std::min(limit, std::max(step, bytes / each / step * step));
+  };
+  most.rows = fitting(memory / 2 / threads, hits, 2 * frame.kernel->panel, most.rows);
+  const std::int64_t row_bytes = frame.kernel->panel_bytes(cols) / frame.kernel->panel;
+  most.packed = fitting(memory / 2, row_bytes, most.rows, most.packed / most.rows * most.rows);
+  return most;
 }
 
 PackedQueries::PackedQueries(const Frame& frame, const Matrix& queries, std::int64_t begin,
@@ -165,7 +182,8 @@ void Screening::find(std::int64_t panel, std::int64_t point, std::int64_t count,
   s.whole = whole_.data();
   s.point = point;
   s.count = count;
-  s.queries = packed_.packed_.of(0) + (first_ / frame_.kernel->panel + panel) * packed_.panel_bytes_;
+  s.queries =
+      packed_.packed_.of(0) + (first_ / frame_.kernel->panel + panel) * packed_.panel_bytes_;
   s.query_norm = packed_.norm_.data() + from;
   s.query_length = packed_.length_.data() + from;
   s.query_error = packed_.error_.data() + from;

@@ -15,9 +15,12 @@ namespace genmem::backends {
 constexpr std::int64_t kScreenedCols = 17;
 constexpr std::int64_t kScreenedQueries = 4;
 
-// Queries packed at a time: some 25 MiB of images of 28 x 28 in bfloat16. And those of one task.
-constexpr std::int64_t kPackedQueries = 16384;
-constexpr std::int64_t kScreenRows = 1024;
+// Queries packed at a time, and those of one task, at most: 16,384 images of 28 x 28 are 25 MiB in
+// bfloat16. Fewer where the memory is short; the answer is the same.
+struct QueryBlocks {
+  std::int64_t packed = 16384;
+  std::int64_t rows = 1024;
+};
 
 // The common frame of both sides: a centre near the mean of the points, a power of two near one
 // over their spread. Taken from a sample, as any centre and scale are valid.
@@ -30,6 +33,11 @@ struct Frame {
 
 // Whether and how to screen; depends on shapes and types alone.
 Frame frame(const Kernels& kernels, const Matrix& queries, const Matrix& points);
+
+// Half of the memory for packed queries, half for the hits that all threads hold: `capacity` and
+// those of one strip for each query.
+QueryBlocks query_blocks(const Frame& frame, std::int64_t cols, std::int64_t capacity, int threads,
+                         std::int64_t memory);
 
 // Consecutive queries, packed in panels; shared by all tasks.
 class PackedQueries {
@@ -54,8 +62,8 @@ class PackedQueries {
 class Screening {
  public:
   // `capacity`: hits a query can hold beyond those of one strip.
-  Screening(const Frame& frame, const PackedQueries& packed, std::int64_t first,
-            std::int64_t count, std::int64_t capacity, const std::int64_t* exclude);
+  Screening(const Frame& frame, const PackedQueries& packed, std::int64_t first, std::int64_t count,
+            std::int64_t capacity, const std::int64_t* exclude);
 
   std::int64_t strip() const { return frame_.kernel->strip; }
   std::int64_t capacity() const { return capacity_; }

@@ -58,9 +58,7 @@ struct Cut {
   std::int64_t block(std::int64_t task) const { return task / groups; }
   std::int64_t group(std::int64_t task) const { return task % groups; }
   std::int64_t query(std::int64_t task) const { return block(task) * block_rows; }
-  std::int64_t rows(std::int64_t task) const {
-    return std::min(block_rows, queries - query(task));
-  }
+  std::int64_t rows(std::int64_t task) const { return std::min(block_rows, queries - query(task)); }
   std::int64_t first_chunk(std::int64_t group) const { return group * chunks / groups; }
   std::int64_t end_chunk(std::int64_t group) const { return (group + 1) * chunks / groups; }
   std::int64_t first_point(std::int64_t group) const { return first_chunk(group) * kChunk; }

@@ -223,8 +223,8 @@ bool knn_straight(const Plan& plan, const Kernels& kernels, const Matrix& querie
   Heaps heaps(cut.groups, queries.rows, k, sq, index);
   const auto task = [&](std::int64_t number, int worker, Clock& clock) {
     const std::int64_t group = cut.group(number);
-    KnnBlock b{queries, points,  cut.query(number), cut.rows(number), 0, 0, exclude, k,
-               nullptr, nullptr, scratch.of(worker)};
+    KnnBlock b{queries, points,  cut.query(number), cut.rows(number),  0, 0, exclude,
+               k,       nullptr, nullptr,           scratch.of(worker)};
     b.sq = heaps.sq(group, b.query);
     b.index = heaps.index(group, b.query);
     for (std::int64_t i = 0; i < b.rows; ++i) heaps.clear(group, b.query + i);
@@ -252,19 +252,22 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
     return knn_straight(plan, table, queries, points, exclude, k, sq, index);
   }
   plan.stats->screened = true;
+  const std::int64_t capacity = 2 * k + 256;
+  const QueryBlocks blocks =
+      query_blocks(common, queries.cols, capacity, plan.threads, plan.memory);
   SharedLimits shared(queries.rows);
   Answer answer(table, queries, points, k, sq, index);
-  for (std::int64_t begin = 0; begin < queries.rows; begin += kPackedQueries) {
-    const std::int64_t rows = std::min(kPackedQueries, queries.rows - begin);
+  for (std::int64_t begin = 0; begin < queries.rows; begin += blocks.packed) {
+    const std::int64_t rows = std::min(blocks.packed, queries.rows - begin);
     PackedQueries packed(common, queries, begin, rows);
     const auto pack = [&](std::int64_t panel, int, Clock&) { packed.pack(panel); };
     if (!run_tasks(packed.panels(), plan.threads, pack, plan.interrupted)) return false;
-    const Cut cut(rows, points.rows, kScreenRows);
+    const Cut cut(rows, points.rows, blocks.rows);
     std::vector<Pending> pending(static_cast<std::size_t>(cut.tasks()));
     const auto screen = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t group = cut.group(number), first = cut.query(number);
       const PerWorker<double> scratch(1, distance_scratch(queries.cols));
-      Screening screening(common, packed, first, cut.rows(number), 2 * k + 256, exclude);
+      Screening screening(common, packed, first, cut.rows(number), capacity, exclude);
       Nearest nearest(answer, shared, screening, k, begin + first, cut.rows(number), scratch.of(0));
       if (!screening.scan(
               points, cut.first_point(group), cut.end_point(group),
@@ -285,8 +288,8 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
         hits.clear();
         for (std::int64_t group = 0; group < cut.groups; ++group) {
           const Pending& from =
-              pending[static_cast<std::size_t>(row / kScreenRows * cut.groups + group)];
-          const auto i = static_cast<std::size_t>(row % kScreenRows);
+              pending[static_cast<std::size_t>(row / blocks.rows * cut.groups + group)];
+          const auto i = static_cast<std::size_t>(row % blocks.rows);
           hits.insert(hits.end(), from.hits.begin() + from.offsets[i],
                       from.hits.begin() + from.offsets[i + 1]);
         }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backends/dispatch.hpp"
+#include "backends/extremes.hpp"
 #include "backends/kernels.hpp"
 #include "backends/screening.hpp"
 #include "backends/walk.hpp"
@@ -28,7 +29,8 @@ class States {
   States(const Cut& cut, std::int64_t bandwidths, std::int64_t queries, std::int64_t begin,
          Slots* answer)
       : cut_(cut), bandwidths_(bandwidths), queries_(queries), begin_(begin), answer_(answer) {
-    if (cut.groups > 1) partial_.resize(static_cast<std::size_t>(cut.chunks * bandwidths * cut.queries));
+    if (cut.groups > 1)
+      partial_.resize(static_cast<std::size_t>(cut.chunks * bandwidths * cut.queries));
   }
 
   void put(std::int64_t chunk, std::int64_t h, std::int64_t row, const Slots& state) {
@@ -48,8 +50,9 @@ class States {
         Slots& into = of(h, row);
         GENMEM_ISA::clear(into);
         for (std::int64_t chunk = 0; chunk < cut_.chunks; ++chunk) {
-          GENMEM_ISA::merge(into, partial_[static_cast<std::size_t>(
-                                      (chunk * bandwidths_ + h) * cut_.queries + row)]);
+          GENMEM_ISA::merge(
+              into,
+              partial_[static_cast<std::size_t>((chunk * bandwidths_ + h) * cut_.queries + row)]);
         }
       }
     }
@@ -64,27 +67,11 @@ class States {
   std::vector<Slots> partial_;
 };
 
-// What bounds the exponents of all points.
-struct Extremes {
-  double log_weight = 0.0, sq_scale = 1.0;
-};
-
-Extremes extremes(const Density& density, std::int64_t points) {
-  Extremes e;
-  if (density.log_weight) {
-    e.log_weight = *std::max_element(density.log_weight, density.log_weight + points);
-  }
-  if (density.sq_scale) {
-    e.sq_scale = *std::max_element(density.sq_scale, density.sq_scale + points);
-  }
-  return e;
-}
-
 // One task's states of a chunk, from all distances or from those that may matter.
 class Chunks {
  public:
-  Chunks(const Plan& plan, const Matrix& queries, const Matrix& points,
-         const std::int64_t* exclude, const Density& density, const Extremes& most, States& states)
+  Chunks(const Plan& plan, const Matrix& queries, const Matrix& points, const std::int64_t* exclude,
+         const Density& density, const Extremes& most, States& states)
       : plan_(plan),
         table_(kernels(plan.isa)),
         queries_(queries),
@@ -171,8 +158,8 @@ class Chunks {
     for (std::size_t h = 0; h < density_.sq_bandwidths.size(); ++h) {
       const double second = tops ? tops[h].second : -kInfinity;
       const double drop = most_.log_weight - second + kNegligible;
-      const double sq = GENMEM_ISA::kernel_reach(density_.kind, drop) *
-                        density_.sq_bandwidths[h] * most_.sq_scale;
+      const double sq = GENMEM_ISA::kernel_reach(density_.kind, drop) * density_.sq_bandwidths[h] *
+                        most_.sq_scale;
       most = std::max(most, sq);
     }
     // Upwards by more than the roundings of these few operations.
@@ -265,7 +252,8 @@ class Chunks {
   std::int64_t distances_ = 0;
 };
 
-// Hits of a query in a chunk, beyond those of a strip, from which on all its distances are computed.
+// Hits of a query in a chunk, beyond those of a strip, from which on all its distances are
+// computed.
 constexpr std::int64_t kHits = 512;
 
 }  // namespace
@@ -277,23 +265,27 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
   const auto bandwidths = static_cast<std::int64_t>(density.sq_bandwidths.size());
   plan.stats->pairs += queries.rows * points.rows;
   if (common.kernel) plan.stats->screened = true;
-  for (std::int64_t begin = 0; begin < queries.rows; begin += kPackedQueries) {
-    const std::int64_t rows = std::min(kPackedQueries, queries.rows - begin);
+  QueryBlocks blocks;
+  if (common.kernel) {
+    blocks = query_blocks(common, queries.cols, kHits, plan.threads, plan.memory);
+  }
+  for (std::int64_t begin = 0; begin < queries.rows; begin += blocks.packed) {
+    const std::int64_t rows = std::min(blocks.packed, queries.rows - begin);
     std::unique_ptr<PackedQueries> packed;
     if (common.kernel) {
       packed = std::make_unique<PackedQueries>(common, queries, begin, rows);
       const auto pack = [&](std::int64_t panel, int, Clock&) { packed->pack(panel); };
       if (!run_tasks(packed->panels(), plan.threads, pack, plan.interrupted)) return false;
     }
-    const Cut cut(rows, points.rows, common.kernel ? kScreenRows : kRows);
+    const Cut cut(rows, points.rows, common.kernel ? blocks.rows : kRows);
     States states(cut, bandwidths, queries.rows, begin, slots);
     const auto task = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t group = cut.group(number), first = cut.query(number);
       Chunks chunks(plan, queries, points, exclude, density, most, states);
       std::unique_ptr<Screening> screen;
       if (packed) {
-        screen = std::make_unique<Screening>(common, *packed, first, cut.rows(number), kHits,
-                                             exclude);
+        screen =
+            std::make_unique<Screening>(common, *packed, first, cut.rows(number), kHits, exclude);
       }
       for (std::int64_t chunk = cut.first_chunk(group); chunk < cut.end_chunk(group); ++chunk) {
         const bool all = !screen || chunks.crowded();

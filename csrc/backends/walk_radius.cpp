@@ -20,8 +20,8 @@ bool straight(const Plan& plan, const Kernels& table, const Matrix& queries, con
     const std::int64_t group = cut.group(number), end = cut.end_point(group);
     double* block = scratch.of(worker) + distance_scratch(queries.cols);
     std::int64_t* found = partial.data() + group * queries.rows;
-    DistanceBlock b{queries, points, cut.query(number), cut.rows(number), 0, 0,
-                    block,   kPoints, scratch.of(worker)};
+    DistanceBlock b{queries, points, cut.query(number), cut.rows(number),  0,
+                    0,       block,  kPoints,           scratch.of(worker)};
     for (b.point = cut.first_point(group); b.point < end; b.point += kPoints) {
       b.count = std::min(kPoints, end - b.point);
       table.distances(b);
@@ -54,12 +54,13 @@ bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points
   plan.stats->pairs += queries.rows * points.rows;
   if (!common.kernel) return straight(plan, table, queries, points, exclude, sq_radius, counts);
   plan.stats->screened = true;
-  for (std::int64_t begin = 0; begin < queries.rows; begin += kPackedQueries) {
-    const std::int64_t rows = std::min(kPackedQueries, queries.rows - begin);
+  const QueryBlocks blocks = query_blocks(common, queries.cols, 0, plan.threads, plan.memory);
+  for (std::int64_t begin = 0; begin < queries.rows; begin += blocks.packed) {
+    const std::int64_t rows = std::min(blocks.packed, queries.rows - begin);
     PackedQueries packed(common, queries, begin, rows);
     const auto pack = [&](std::int64_t panel, int, Clock&) { packed.pack(panel); };
     if (!run_tasks(packed.panels(), plan.threads, pack, plan.interrupted)) return false;
-    const Cut cut(rows, points.rows, kScreenRows);
+    const Cut cut(rows, points.rows, blocks.rows);
     const PerWorker<double> scratch(workers(plan.threads, cut.tasks()),
                                     distance_scratch(queries.cols));
     std::vector<std::int64_t> partial(static_cast<std::size_t>(cut.groups * rows), 0);
@@ -88,8 +89,8 @@ bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points
         screen.found(i) = 0;
         if (at.empty()) return;
         sq.resize(at.size());
-        table.distances_to({queries, points, query, at.data(),
-                            static_cast<std::int64_t>(at.size()), sq.data(), scratch.of(worker)});
+        table.distances_to({queries, points, query, at.data(), static_cast<std::int64_t>(at.size()),
+                            sq.data(), scratch.of(worker)});
         computed += static_cast<std::int64_t>(at.size());
         for (const double d : sq) count += d <= most;
       };

@@ -8,7 +8,8 @@ namespace genmem::bindings {
 namespace {
 
 py::tuple knn(const py::array& queries, const py::array& points, std::int64_t k,
-              const std::optional<py::array>& exclude, const std::string& backend, int threads) {
+              const std::optional<py::array>& exclude, const std::string& backend, int threads,
+              std::int64_t memory) {
   const Matrix q = interop::matrix(queries, "knn", "queries");
   const Matrix x = interop::matrix(points, "knn", "points");
   interop::same_width(q, x, "knn");
@@ -19,14 +20,14 @@ py::tuple knn(const py::array& queries, const py::array& points, std::int64_t k,
   double* sq_out = sq.mutable_data();
   std::int64_t* index_out = index.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::knn(how, q, x, skip, k, sq_out, index_out); });
   return py::make_tuple(sq, index, as_tuple(stats));
 }
 
 py::tuple radius_counts(const py::array& queries, const py::array& points,
                         const py::array& sq_radius, const std::optional<py::array>& exclude,
-                        const std::string& backend, int threads) {
+                        const std::string& backend, int threads, std::int64_t memory) {
   const Matrix q = interop::matrix(queries, "radius_counts", "queries");
   const Matrix x = interop::matrix(points, "radius_counts", "points");
   interop::same_width(q, x, "radius_counts");
@@ -36,7 +37,7 @@ py::tuple radius_counts(const py::array& queries, const py::array& points,
   py::array_t<std::int64_t> counts(q.rows);
   std::int64_t* out = counts.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::radius_counts(how, q, x, skip, most, out); });
   return py::make_tuple(counts, as_tuple(stats));
 }
@@ -58,9 +59,10 @@ py::array_t<double> sq_distances(const py::array& queries, const py::array& poin
 
 void bind_knn(py::module_& m) {
   m.def("knn", &knn, py::arg("queries"), py::arg("points"), py::arg("k"), py::arg("exclude"),
-        py::arg("backend"), py::arg("threads"));
+        py::arg("backend"), py::arg("threads"), py::arg("memory"));
   m.def("radius_counts", &radius_counts, py::arg("queries"), py::arg("points"),
-        py::arg("sq_radius"), py::arg("exclude"), py::arg("backend"), py::arg("threads"));
+        py::arg("sq_radius"), py::arg("exclude"), py::arg("backend"), py::arg("threads"),
+        py::arg("memory"));
   m.def("sq_distances", &sq_distances, py::arg("queries"), py::arg("points"), py::arg("backend"),
         py::arg("threads"));
 }

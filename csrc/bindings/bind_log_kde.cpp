@@ -52,12 +52,39 @@ py::tuple log_kde(const py::array& queries, const py::array& points, const std::
   return py::make_tuple(top, index, rest, as_tuple(stats));
 }
 
+py::tuple kde_gradient(const py::array& queries, const py::array& points, double sq_bandwidth,
+                       const std::optional<py::array>& log_weights,
+                       const std::optional<py::array>& sq_scales, const py::array& log_sum,
+                       const std::optional<py::array>& exclude, const std::string& backend,
+                       int threads) {
+  const Matrix q = interop::matrix(queries, "kde_gradient", "queries");
+  const Matrix x = interop::matrix(points, "kde_gradient", "points");
+  interop::same_width(q, x, "kde_gradient");
+  const std::int64_t* skip =
+      exclude ? interop::indices(*exclude, q.rows, "kde_gradient", "exclude") : nullptr;
+  const backends::Density density{
+      KernelKind::gaussian,
+      {sq_bandwidth},
+      log_weights ? interop::values(*log_weights, x.rows, "kde_gradient", "log_weights") : nullptr,
+      sq_scales ? interop::values(*sq_scales, x.rows, "kde_gradient", "sq_scales") : nullptr};
+  const double* sums = interop::values(log_sum, q.rows, "kde_gradient", "log_sum");
+  py::array_t<double> out({q.rows, q.cols});
+  double* to = out.mutable_data();
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
+  run([&] { return backends::kde_gradient(how, q, x, skip, density, sums, to); });
+  return py::make_tuple(out, as_tuple(stats));
+}
+
 }  // namespace
 
 void bind_log_kde(py::module_& m) {
   m.def("log_kde", &log_kde, py::arg("queries"), py::arg("points"), py::arg("kernel"),
         py::arg("sq_bandwidths"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("exclude"),
         py::arg("backend"), py::arg("threads"));
+  m.def("kde_gradient", &kde_gradient, py::arg("queries"), py::arg("points"),
+        py::arg("sq_bandwidth"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("log_sum"),
+        py::arg("exclude"), py::arg("backend"), py::arg("threads"));
 }
 
 }  // namespace genmem::bindings

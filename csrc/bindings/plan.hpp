@@ -13,13 +13,14 @@ namespace genmem::bindings {
 
 namespace py = pybind11;
 
-inline backends::Plan plan(const std::string& backend, int threads, backends::Stats* stats) {
+inline backends::Plan plan(const std::string& backend, int threads, backends::Stats* stats,
+                           std::int64_t memory = std::int64_t{1} << 28) {
   return {backends::choose(backend), threads,
           [] {
             const py::gil_scoped_acquire gil;
             return PyErr_CheckSignals() != 0;
           },
-          stats};
+          stats, memory};
 }
 
 // (screened, pairs, distances)

@@ -21,7 +21,13 @@ def chosen_backend(backend: str) -> str: ...
 def default_threads() -> int: ...
 def first_nonfinite_row(array: _Array) -> int: ...
 def knn(
-    queries: _Array, points: _Array, k: int, exclude: _Array | None, backend: str, threads: int
+    queries: _Array,
+    points: _Array,
+    k: int,
+    exclude: _Array | None,
+    backend: str,
+    threads: int,
+    memory: int,
 ) -> tuple[_Float64, _Int64, _Stats]: ...
 def radius_counts(
     queries: _Array,
@@ -30,6 +36,7 @@ def radius_counts(
     exclude: _Array | None,
     backend: str,
     threads: int,
+    memory: int,
 ) -> tuple[_Int64, _Stats]: ...
 def sq_distances(queries: _Array, points: _Array, backend: str, threads: int) -> _Float64: ...
 def log_kde(
@@ -43,6 +50,17 @@ def log_kde(
     backend: str,
     threads: int,
 ) -> tuple[_Float64, _Int64, _Float64, _Stats]: ...
+def kde_gradient(
+    queries: _Array,
+    points: _Array,
+    sq_bandwidth: float,
+    log_weights: _Array | None,
+    sq_scales: _Array | None,
+    log_sum: _Array,
+    exclude: _Array | None,
+    backend: str,
+    threads: int,
+) -> tuple[_Float64, _Stats]: ...
 def grad_dot(
     queries: list[_Layer], points: list[_Layer], symmetric: bool, backend: str, threads: int
 ) -> _Float64: ...

@@ -43,4 +43,22 @@ struct KdeChunk {
 
 using LogKdeKernel = Slots (*)(const KdeChunk&);
 
+// A weighted sum of differences, the gradient of log p where share_j = r_j / (h lambda_j)^2:
+//
+//   out += sum_j share_j (x_j - q)
+//
+// Differences first: (mean - q) of rows far from the origin would lose the digits.
+struct KdeGradient {
+  Matrix queries;
+  Matrix points;
+  int64_t query;
+  const int64_t* at;    // indices of points, in the order of the sum
+  const double* share;  // (count,)
+  int64_t count;
+  double* out;      // (cols,)
+  double* scratch;  // 2 widened(cols) doubles
+};
+
+using KdeGradientKernel = void (*)(const KdeGradient&);
+
 }  // namespace genmem

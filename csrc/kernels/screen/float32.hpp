@@ -59,7 +59,8 @@ struct Float32Screen {
     }
     for (int64_t c = 0; c < depth; ++c) {
       Reg y[V::kTileRegs];
-      for (int v = 0; v < V::kTileRegs; ++v) y[v] = V::load(panel + c * kPanelWidth + v * V::kWidth);
+      for (int v = 0; v < V::kTileRegs; ++v)
+        y[v] = V::load(panel + c * kPanelWidth + v * V::kWidth);
       for (int r = 0; r < kRowsAtATime; ++r) {
         const Reg x = V::broadcast(rows[r * step + c]);
         for (int v = 0; v < V::kTileRegs; ++v) sum[r][v] = V::fma(x, y[v], sum[r][v]);

@@ -69,8 +69,7 @@ struct Bfloat16Screen {
         const __m512 x = _mm512_loadu_ps(t + c + 16 * v);
         const __m256i half = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + c + 16 * v), half);
-        const __m512 back =
-            _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+        const __m512 back = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
         const __m512 rest = _mm512_sub_ps(x, back);
         n[v] = _mm512_fmadd_ps(x, x, n[v]);
         r[v] = _mm512_fmadd_ps(rest, rest, r[v]);
@@ -85,10 +84,11 @@ struct Bfloat16Screen {
     char* rows = static_cast<char*>(s.packed);
     for (int64_t i = 0; i < s.count; ++i) {
       frame_row(s, s.begin + i, s.scratch);
-      bound_point(s, i, round_row(s.scratch, s.from.cols,
-                                  reinterpret_cast<uint16_t*>(rows + i * stride)));
+      bound_point(
+          s, i, round_row(s.scratch, s.from.cols, reinterpret_cast<uint16_t*>(rows + i * stride)));
     }
-    for (int64_t i = s.count; i % 32 != 0; ++i) memset(rows + i * stride, 0, static_cast<size_t>(stride));
+    for (int64_t i = s.count; i % 32 != 0; ++i)
+      memset(rows + i * stride, 0, static_cast<size_t>(stride));
   }
 
   // Two features of a column side by side: the layout of the second operand of TDPBF16PS.
@@ -99,8 +99,7 @@ struct Bfloat16Screen {
     uint32_t* pairs = reinterpret_cast<uint32_t*>(s.scratch + row_floats(s.from.cols));
     for (int64_t i = 0; i < s.count; ++i) {
       frame_row(s, s.begin + i, s.scratch);
-      bound_query(s, i,
-                  round_row(s.scratch, s.from.cols, reinterpret_cast<uint16_t*>(pairs)));
+      bound_query(s, i, round_row(s.scratch, s.from.cols, reinterpret_cast<uint16_t*>(pairs)));
       for (int64_t c = 0; c < steps * 16; ++c) {
         panel[c / 16 * 512 + i / 16 * 256 + c % 16 * 16 + i % 16] = pairs[c];
       }
@@ -131,7 +130,8 @@ struct ByteScreen {
       memset(to, 0, static_cast<size_t>(stride));
       s.whole[i] = copy_bytes(s, s.begin + i, to).squares;
     }
-    for (int64_t i = s.count; i % 32 != 0; ++i) memset(rows + i * stride, 0, static_cast<size_t>(stride));
+    for (int64_t i = s.count; i % 32 != 0; ++i)
+      memset(rows + i * stride, 0, static_cast<size_t>(stride));
   }
 
   static void pack_queries(const ScreenRows& s) {

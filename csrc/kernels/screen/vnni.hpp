@@ -39,8 +39,8 @@ struct VnniScreen {
     uint32_t* row = reinterpret_cast<uint32_t*>(s.scratch);
     for (int64_t i = 0; i < kPanelWidth; ++i) {
       memset(row, 0, static_cast<size_t>(groups) * 4);
-      s.whole[i] = i < s.count ? copy_bytes(s, s.begin + i, reinterpret_cast<uint8_t*>(row)).squares
-                               : 0;
+      s.whole[i] =
+          i < s.count ? copy_bytes(s, s.begin + i, reinterpret_cast<uint8_t*>(row)).squares : 0;
       // Features past the end are 0 in the points, whatever they are here.
       for (int64_t c = 0; c < groups; ++c) panel[c * kPanelWidth + i] = row[c] ^ 0x80808080u;
     }
@@ -51,8 +51,8 @@ struct VnniScreen {
     __m512i sum[kRowsAtATime][2];
     for (int r = 0; r < kRowsAtATime; ++r) {
       for (int v = 0; v < 2; ++v) {
-        sum[r][v] = first ? _mm512_setzero_si512()
-                          : _mm512_loadu_si512(out + r * kPanelWidth + v * 16);
+        sum[r][v] =
+            first ? _mm512_setzero_si512() : _mm512_loadu_si512(out + r * kPanelWidth + v * 16);
       }
     }
     for (int64_t c = 0; c < groups; ++c) {

@@ -12,7 +12,11 @@ from genmem.kernels.grad_dot import top_k as top_k
 from genmem.kernels.knn import Neighbors as Neighbors
 from genmem.kernels.knn import knn as knn
 from genmem.kernels.knn import nearest_sq as nearest_sq
+from genmem.kernels.knn import radius_counts as radius_counts
 from genmem.kernels.knn import sq_distances as sq_distances
 from genmem.kernels.log_kde import Slots as Slots
+from genmem.kernels.log_kde import kde_gradient as kde_gradient
 from genmem.kernels.log_kde import kde_slots as kde_slots
 from genmem.kernels.log_kde import log_kde as log_kde
+from genmem.kernels.radial import log_normaliser as log_normaliser
+from genmem.kernels.work import Work as Work

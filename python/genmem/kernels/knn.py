@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,15 @@ import numpy.typing as npt
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, answer, float_type, read
 from genmem.kernels.native import Exclude, backend_and_threads, excluded, rows_pair
+from genmem.kernels.work import Work
 
 if TYPE_CHECKING:
     from genmem.arrays import Tensor
 
 A = TypeVar("A")
+
+# Bytes of working memory, beyond inputs and answers, that a call keeps to.
+MEMORY = 1 << 28
 
 
 class Neighbors(NamedTuple, Generic[A]):
@@ -26,6 +30,19 @@ class Neighbors(NamedTuple, Generic[A]):
 
 @overload
 def knn(
+    queries: Readable,
+    points: Readable,
+    k: int,
+    *,
+    exclude: Exclude = None,
+    backend: str = "auto",
+    threads: int | None = None,
+    assume_finite: bool = False,
+    memory: int = MEMORY,
+    return_stats: Literal[True],
+) -> tuple[Neighbors[Tensor] | Neighbors[AnyArray], Work]: ...
+@overload
+def knn(
     queries: Tensor,
     points: Readable,
     k: int,
@@ -34,6 +51,8 @@ def knn(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
+    return_stats: Literal[False] = False,
 ) -> Neighbors[Tensor]: ...
 @overload
 def knn(
@@ -45,6 +64,8 @@ def knn(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
+    return_stats: Literal[False] = False,
 ) -> Neighbors[AnyArray]: ...
 def knn(
     queries: Readable,
@@ -55,35 +76,38 @@ def knn(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
-) -> Neighbors[Tensor] | Neighbors[AnyArray]:
+    memory: int = MEMORY,
+    return_stats: bool = False,
+) -> Neighbors[Tensor] | Neighbors[AnyArray] | tuple[Neighbors[Tensor] | Neighbors[AnyArray], Work]:
     """The k nearest points of each query, exactly: Euclidean distances, ascending, and indices.
 
     D_ij = sum_c (q_ic - x_jc)^2; the k smallest of (D_ij, j) in lexicographic order; sqrt(D_ij)
 
-    queries  (M, d)  float32, float64 or uint8, any strides, memory maps included
-    points   (N, d)  N >= k, or N - 1 >= k where a point is left out
-    exclude  None, "self" (row i of queries is row i of points), or (M,) indices with -1 for none
-    backend  "auto", "serial", "avx2", "avx512", "amx" or "neon"; a named one runs or raises
-    threads  default: OMP_NUM_THREADS, else the CPUs this process may use
-    returns  distances (M, k) in the float type of queries (float64 for uint8), indices (M, k) int64
+    queries       (M, d)  float32, float64 or uint8, any strides, memory maps included
+    points        (N, d)  N >= k, or N - 1 >= k where a point is left out
+    exclude       None, "self" (row i of queries is row i of points), or (M,) indices, -1 for none
+    backend       "auto", "serial", "avx2", "avx512", "amx" or "neon"; a named one runs or raises
+    threads       default: OMP_NUM_THREADS, else the CPUs this process may use
+    memory        bytes of working memory beyond inputs and answers, about; points are read where
+                  they lie, block by block
+    return_stats  also return a `Work`: what was computed
+    returns       distances (M, k) in the float type of queries (float64 for uint8), indices (M, k)
+                  int64
 
-    Differences are taken first, in float64: a copy is at distance exactly 0 at any offset, and
-    ties go to the lower index. The answer depends neither on threads nor on the batch.
+    Wide rows are screened first, in low precision with a proven bound; whatever may be among the
+    nearest is computed by differences in float64. A copy is at distance exactly 0 at any offset,
+    ties go to the lower index, and the answer depends neither on threads nor on the batch.
 
     Raises ValueError for wrong shapes, k out of range or a non-finite value (named by row, unless
-    assume_finite), BackendError if the named backend cannot run here.
+    assume_finite: then a row with a NaN is no neighbour, and index 2^63 - 1 stands where fewer than
+    k are left), BackendError if the named backend cannot run here.
     """
-    sq, indices = nearest_sq(
-        queries,
-        points,
-        k,
-        exclude=exclude,
-        backend=backend,
-        threads=threads,
-        assume_finite=assume_finite,
+    sq, indices, work = _nearest(
+        queries, points, k, exclude, backend, threads, assume_finite, memory
     )
     distances = np.sqrt(sq).astype(float_type(read("knn", "queries", queries)), copy=False)
-    return Neighbors(answer(distances, queries), answer(indices, queries))
+    found = Neighbors(answer(distances, queries), answer(indices, queries))
+    return (found, work) if return_stats else found
 
 
 def nearest_sq(
@@ -95,8 +119,22 @@ def nearest_sq(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """`knn` with squared distances, always float64 and NumPy: what log-densities are made of."""
+    return _nearest(queries, points, k, exclude, backend, threads, assume_finite, memory)[:2]
+
+
+def _nearest(
+    queries: Readable,
+    points: Readable,
+    k: int,
+    exclude: Exclude,
+    backend: str,
+    threads: int | None,
+    assume_finite: bool,
+    memory: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Work]:
     q, x = rows_pair("knn", queries, points, assume_finite)
     skip = excluded("knn", exclude, len(q), len(x))
     candidates = len(x) - (1 if skip is not None and (skip >= 0).any() else 0)
@@ -105,8 +143,46 @@ def nearest_sq(
             f"knn: k is {k}; 1..{candidates} is wanted, the number of points to choose from"
         )
     chosen, count = backend_and_threads("knn", backend, threads)
-    sq, indices, _ = _core.knn(q, x, int(k), skip, chosen, count)
-    return sq, indices
+    sq, indices, done = _core.knn(q, x, int(k), skip, chosen, count, _budget("knn", memory))
+    return sq, indices, Work(chosen, *done)
+
+
+def radius_counts(
+    queries: Readable,
+    points: Readable,
+    radius: npt.ArrayLike,
+    *,
+    exclude: Exclude = None,
+    backend: str = "auto",
+    threads: int | None = None,
+    assume_finite: bool = False,
+    memory: int = MEMORY,
+) -> npt.NDArray[np.int64]:
+    """How many points lie within `radius` of each query, border included, (M,) int64.
+
+    radius  a number or (M,), >= 0: a Euclidean distance; D_ij <= radius^2 is counted, in float64
+
+    Other arguments and errors as in `knn`; exact, as its distances are.
+    """
+    q, x = rows_pair("radius_counts", queries, points, assume_finite)
+    skip = excluded("radius_counts", exclude, len(q), len(x))
+    r = np.asarray(radius, np.float64)
+    if r.shape not in ((), (len(q),)):
+        raise ValueError(f"radius_counts: radius has shape {r.shape}; a number or ({len(q)},)")
+    wrong = np.flatnonzero(~(r >= 0))
+    if wrong.size:
+        raise ValueError(f"radius_counts: radius {wrong[0]} is {r.flat[wrong[0]]}; >= 0 is wanted")
+    with np.errstate(over="ignore"):
+        sq = np.ascontiguousarray(np.broadcast_to(r * r, len(q)))
+    chosen, count = backend_and_threads("radius_counts", backend, threads)
+    budget = _budget("radius_counts", memory)
+    return _core.radius_counts(q, x, sq, skip, chosen, count, budget)[0]
+
+
+def _budget(operation: str, memory: int) -> int:
+    if memory < 1:
+        raise ValueError(f"{operation}: memory is {memory}; a number of bytes > 0 is wanted")
+    return int(memory)
 
 
 def sq_distances(

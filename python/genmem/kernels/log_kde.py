@@ -1,29 +1,33 @@
-"""Log-density under Gaussian kernels."""
+"""Log-density under radial kernels centred on points, and its gradient."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from genmem import _core
-from genmem.arrays import Readable, answer
+from genmem.arrays import AnyArray, Readable, answer
 from genmem.kernels.native import Exclude, backend_and_threads, excluded, rows_pair
+from genmem.kernels.radial import log_normaliser
+from genmem.kernels.work import Work
 
 if TYPE_CHECKING:
     from genmem.arrays import Tensor
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
+Bandwidth = float | npt.ArrayLike
 
 
 class Slots(NamedTuple):
-    """Per query: the largest exponent, its index, the logsumexp of all the others; (M,) each.
+    """Per query: the largest exponent, its index, the logsumexp of all the others.
 
-    log(1 - r) of the top responsibility r is rest - logaddexp(top, rest), at any gap.
-    Without any term: -inf, -1, -inf.
+    (M,) each, or (H, M) for H bandwidths. log(1 - r) of the top responsibility r is
+    rest - logaddexp(top, rest), at any gap. Without any term: -inf, -1, -inf.
     """
 
     top: Float64
@@ -33,118 +37,264 @@ class Slots(NamedTuple):
 
 @overload
 def log_kde(
-    queries: Tensor,
+    queries: Readable,
     points: Readable,
-    bandwidth: float,
+    bandwidth: Bandwidth,
     *,
     weights: npt.ArrayLike | None = None,
     exclude: Exclude = None,
+    kernel: str = "gaussian",
+    point_scales: npt.ArrayLike | None = None,
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    return_stats: Literal[True],
+) -> tuple[Tensor | Float64, Work]: ...
+@overload
+def log_kde(
+    queries: Tensor,
+    points: Readable,
+    bandwidth: Bandwidth,
+    *,
+    weights: npt.ArrayLike | None = None,
+    exclude: Exclude = None,
+    kernel: str = "gaussian",
+    point_scales: npt.ArrayLike | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
+    assume_finite: bool = False,
+    return_stats: Literal[False] = False,
 ) -> Tensor: ...
 @overload
 def log_kde(
     queries: Readable,
     points: Readable,
-    bandwidth: float,
+    bandwidth: Bandwidth,
     *,
     weights: npt.ArrayLike | None = None,
     exclude: Exclude = None,
+    kernel: str = "gaussian",
+    point_scales: npt.ArrayLike | None = None,
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    return_stats: Literal[False] = False,
 ) -> Float64: ...
 def log_kde(
     queries: Readable,
     points: Readable,
-    bandwidth: float,
+    bandwidth: Bandwidth,
     *,
     weights: npt.ArrayLike | None = None,
     exclude: Exclude = None,
+    kernel: str = "gaussian",
+    point_scales: npt.ArrayLike | None = None,
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
-) -> Tensor | Float64:
-    """Log-density of each query under Gaussian kernels centred on the points, in nats.
+    return_stats: bool = False,
+) -> Tensor | Float64 | tuple[Tensor | Float64, Work]:
+    """Log-density of each query under kernels centred on the points, in nats.
 
-    log p(q) = logsumexp_j(log w_j - |q - x_j|^2 / 2h^2) - log W - d log(h sqrt(2 pi))
+    log p(q) = logsumexp_j a_j - log W - d log h - log c_d
+    a_j = log w_j - d log lambda_j + log k(|q - x_j| / (h lambda_j)),   gaussian: k(u) = exp(-u^2/2)
 
-    queries    (M, d)  float32, float64 or uint8, any strides, memory maps included
-    points     (N, d)
-    bandwidth  h > 0, in data units: a standard deviation, not a variance
-    weights    (N,)    w_j >= 0, default 1; W is the sum of those that take part
-    exclude    None, "self" (row i of queries is row i of points), or (M,) indices with -1 for none
-    returns    (M,)    float64 whatever the input: at 1,000 nats neighbouring float32 values are
-                       6e-5 apart, more than the error of this sum (1e-5 nats to d = 3072)
+    queries       (M, d)  float32, float64 or uint8, any strides, memory maps included
+    points        (N, d)
+    bandwidth     h > 0, in data units (gaussian: a standard deviation, not a variance), or several
+                  (H,): all in one pass over the distances
+    weights       (N,)    w_j >= 0, default 1; W is the sum of those that take part
+    exclude       None, "self" (row i of queries is row i of points), or (M,) indices, -1 for none
+    kernel        "gaussian", "epanechnikov", "biweight", "tophat", "exponential", "linear",
+                  "cosine"; the constant c_d holds at any d
+    point_scales  (N,)    lambda_j > 0, default 1: each point has the bandwidth h lambda_j
+    return_stats  also return a `Work`: what was computed, and the certified error of each answer
+    returns       (M,) or (H, M)  float64 whatever the input: at 1,000 nats neighbouring float32
+                  values are 6e-5 apart, more than the error of this sum. -inf where no point is
+                  within reach of a kernel that ends.
 
     A query that is also a point counts itself; exclude="self" gives the leave-one-out density.
+    The answer depends neither on threads nor on the batch.
     Raises ValueError for wrong shapes, h out of range, negative or all-zero weights, a non-finite
     value (named by row, unless assume_finite), or a query with no point left; BackendError if the
     named backend cannot run here. Source: Silverman (1986), Density Estimation, section 4.2.
     """
-    w = _weights(weights)
-    slots = kde_slots(
-        queries,
-        points,
-        bandwidth,
-        weights=w,
-        exclude=exclude,
-        backend=backend,
-        threads=threads,
-        assume_finite=assume_finite,
-    )
-    q, x = rows_pair("log_kde", queries, points, assume_finite=True)
-    log_mass = _log_mass(w, excluded("log_kde", exclude, len(q), len(x)), len(x))
-    norm = q.shape[1] * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
-    log_p: Float64 = np.logaddexp(slots.top, slots.rest) - log_mass - norm
-    out: Tensor | Float64 = answer(log_p, queries)
-    return out
+    call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
+    slots, work = call.slots(bandwidth, kernel, backend, threads)
+    h = np.asarray(bandwidth, np.float64)
+    norm = call.d * np.log(h) + log_normaliser(kernel, call.d)
+    total = np.logaddexp(slots.top, slots.rest)
+    log_p = total - call.log_mass() - (norm[:, None] if h.ndim else norm)
+    out: Tensor | Float64 = answer(np.asarray(log_p), queries)
+    if not return_stats:
+        return out
+    return out, Work(*work, error=call.error(total))
 
 
 def kde_slots(
     queries: Readable,
     points: Readable,
-    bandwidth: float,
+    bandwidth: Bandwidth,
     *,
     weights: npt.ArrayLike | None = None,
     exclude: Exclude = None,
+    kernel: str = "gaussian",
+    point_scales: npt.ArrayLike | None = None,
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
 ) -> Slots:
-    """The exponents log w_j - |q - x_j|^2 / 2h^2 of each query as a two-slot logsumexp, in nats.
+    """The exponents a_j of each query as a two-slot logsumexp, in nats.
 
     Arguments as in `log_kde`; NumPy out. Log-density, leave-one-out density, self-influence and the
     influence of the top contributor all follow from it without losing digits.
     """
-    q, x = rows_pair("log_kde", queries, points, assume_finite)
-    scale = _scale(bandwidth)
-    w = _weights(weights)
-    if w is not None and w.shape != (len(x),):
-        raise ValueError(f"log_kde: weights has shape {w.shape}; ({len(x)},) is wanted")
-    with np.errstate(divide="ignore"):
-        log_w = None if w is None else np.log(w)
-    skip = excluded("log_kde", exclude, len(q), len(x))
-    chosen, count = backend_and_threads("log_kde", backend, threads)
-    top, index, rest, _ = _core.log_kde(
-        q, x, "gaussian", [0.5 / scale], log_w, None, skip, chosen, count
+    call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
+    return call.slots(bandwidth, kernel, backend, threads)[0]
+
+
+def kde_gradient(
+    queries: Readable,
+    points: Readable,
+    bandwidth: float,
+    *,
+    weights: npt.ArrayLike | None = None,
+    exclude: Exclude = None,
+    point_scales: npt.ArrayLike | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
+    assume_finite: bool = False,
+) -> Float64:
+    """Gradient of the Gaussian `log_kde` with respect to each query, (M, d), in nats per data unit.
+
+    sum_j r_j (x_j - q) / (h lambda_j)^2,   r_j = exp(a_j - logsumexp a)
+
+    Arguments as in `log_kde`; NumPy out. Differences are summed, not means subtracted: exact on a
+    point that stands alone, and far from the origin. Terms below e^-36 / N of the sum are left out.
+    """
+    call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
+    slots, _ = call.slots(bandwidth, "gaussian", backend, threads)
+    chosen, count = backend_and_threads("kde_gradient", backend, threads)
+    gradient, _ = _core.kde_gradient(
+        call.queries,
+        call.points,
+        float(bandwidth) ** 2,
+        call.log_heights,
+        call.sq_scales,
+        np.logaddexp(slots.top, slots.rest),
+        call.exclude,
+        chosen,
+        count,
     )
-    return Slots(top[0], index[0], rest[0])
+    return gradient
 
 
-def _scale(bandwidth: float) -> float:
-    h = float(bandwidth)
+@dataclass(frozen=True)
+class _Call:
+    """Arguments that were read and checked."""
+
+    queries: AnyArray
+    points: AnyArray
+    weights: Float64 | None
+    exclude: Int64 | None
+    log_heights: Float64 | None  # log w_j - d log lambda_j
+    sq_scales: Float64 | None
+
+    @classmethod
+    def read(
+        cls,
+        queries: Readable,
+        points: Readable,
+        weights: npt.ArrayLike | None,
+        exclude: Exclude,
+        point_scales: npt.ArrayLike | None,
+        assume_finite: bool,
+    ) -> _Call:
+        q, x = rows_pair("log_kde", queries, points, assume_finite)
+        w = _weights(weights, len(x))
+        scales = _scales(point_scales, len(x))
+        heights: Float64 | None = None
+        if w is not None or scales is not None:
+            with np.errstate(divide="ignore"):
+                heights = np.zeros(len(x)) if w is None else np.log(w)
+            if scales is not None:
+                heights = heights - x.shape[1] * np.log(scales)
+        skip = excluded("log_kde", exclude, len(q), len(x))
+        return cls(q, x, w, skip, heights, None if scales is None else scales**2)
+
+    @property
+    def d(self) -> int:
+        return int(self.points.shape[1])
+
+    def slots(
+        self, bandwidth: Bandwidth, kernel: str, backend: str, threads: int | None
+    ) -> tuple[Slots, tuple[str, bool, int, int]]:
+        h = np.asarray(bandwidth, np.float64)
+        if h.ndim > 1 or h.size == 0:
+            raise ValueError(f"log_kde: bandwidth has shape {h.shape}; a number or (H,) is wanted")
+        squares = [_squared(float(one)) for one in np.atleast_1d(h)]
+        chosen, count = backend_and_threads("log_kde", backend, threads)
+        top, index, rest, done = _core.log_kde(
+            self.queries,
+            self.points,
+            kernel,
+            squares,
+            self.log_heights,
+            self.sq_scales,
+            self.exclude,
+            chosen,
+            count,
+        )
+        slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
+        return slots, (chosen, *done)
+
+    def log_mass(self) -> Float64 | float:
+        """log of the weight that takes part, per query where a point is left out."""
+        w, skip, n = self.weights, self.exclude, len(self.points)
+        if skip is None:
+            return math.log(n) if w is None else math.log(w.sum())
+        if w is None:
+            mass = np.where(skip >= 0, n - 1.0, float(n))
+        else:
+            # Sums of the weights before and after: W - w_j loses the rest of a dominating weight.
+            before = np.concatenate([[0.0], np.cumsum(w)])
+            after = np.concatenate([np.cumsum(w[::-1])[::-1], [0.0]])
+            mass = np.where(skip >= 0, before[skip] + after[skip + 1], w.sum())
+        if (mass <= 0).any():
+            row = int(np.flatnonzero(mass <= 0)[0])
+            raise ValueError(
+                f"log_kde: query {row} has no point of positive weight left once its own is left "
+                "out"
+            )
+        return np.log(mass)
+
+    def error(self, total: Float64) -> Float64:
+        """Certified |error| of a logsumexp `total` of the exponents, in nats.
+
+        Terms left out: at most 8192 e^-36 of each chunk's rest (log_kde.hpp). Roundings, u = 2^-53:
+        an exponent -D s is off by (d + 8) u of itself, and sum_j r_j |a_j| <= |total| + log N + the
+        largest |log w_j - d log lambda_j|; the sum, its exponentials and its merges by 2,000 u.
+        """
+        height = 0.0
+        if self.log_heights is not None:
+            some = self.log_heights[np.isfinite(self.log_heights)]
+            height = float(np.abs(some).max(initial=0.0))
+        n = len(self.points)
+        size = np.where(np.isfinite(total), np.abs(total), 0.0) + math.log(n) + 2 * height
+        return np.asarray(8192 * math.exp(-36) + 2.0**-53 * ((self.d + 8) * size + 2000 + n / 8192))
+
+
+def _squared(h: float) -> float:
     if h > 0 and math.isfinite(h):
-        square = 2 * h * h
-        if square > 0 and 0 < 1 / square < math.inf:
-            return 1 / square
+        square = h * h
+        if square > 0 and 0 < 0.5 / square < math.inf:
+            return square
     raise ValueError(
         f"log_kde: bandwidth is {h}; a positive number with a finite 1 / h^2 is wanted"
     )
 
 
-def _weights(weights: npt.ArrayLike | None) -> Float64 | None:
+def _weights(weights: npt.ArrayLike | None, n: int) -> Float64 | None:
     if weights is None:
         return None
     w = np.ascontiguousarray(weights, dtype=np.float64)
@@ -155,23 +305,21 @@ def _weights(weights: npt.ArrayLike | None) -> Float64 | None:
         )
     if not (w > 0).any():
         raise ValueError("log_kde: all weights are 0; at least one must be positive")
+    if w.shape != (n,):
+        raise ValueError(f"log_kde: weights has shape {w.shape}; ({n},) is wanted")
     return w
 
 
-def _log_mass(w: Float64 | None, skip: Int64 | None, n: int) -> Float64 | float:
-    """log of the weight that takes part, per query where a point is left out."""
-    if skip is None:
-        return math.log(n) if w is None else math.log(w.sum())
-    if w is None:
-        mass = np.where(skip >= 0, n - 1.0, float(n))
-    else:
-        # Sums of the weights before and after: W - w_j would lose the rest of a dominating weight.
-        before = np.concatenate([[0.0], np.cumsum(w)])
-        after = np.concatenate([np.cumsum(w[::-1])[::-1], [0.0]])
-        mass = np.where(skip >= 0, before[skip] + after[skip + 1], w.sum())
-    if (mass <= 0).any():
-        row = int(np.flatnonzero(mass <= 0)[0])
+def _scales(point_scales: npt.ArrayLike | None, n: int) -> Float64 | None:
+    if point_scales is None:
+        return None
+    scales = np.ascontiguousarray(point_scales, dtype=np.float64)
+    if scales.shape != (n,):
+        raise ValueError(f"log_kde: point_scales has shape {scales.shape}; ({n},) is wanted")
+    wrong = np.flatnonzero(~((scales > 0) & (scales < np.inf)))
+    if wrong.size:
         raise ValueError(
-            f"log_kde: query {row} has no point of positive weight left once its own is excluded"
+            f"log_kde: point_scales {wrong[0]} is {scales[wrong[0]]}; positive finite numbers are "
+            "wanted"
         )
-    return np.log(mass)
+    return scales

@@ -1,0 +1,31 @@
+"""What a call of a kernel did, for a caller who asks with return_stats=True."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Work:
+    """How an answer was computed; none of it changes the answer.
+
+    backend    the instruction set that ran: "serial", "avx2", "avx512", "amx" or "neon"
+    screened   whether a certified low-precision screen went before the exact distances
+    pairs      (query, point) pairs in question
+    distances  pairs whose distance was computed exactly; the others were ruled out by a bound
+    error      (M,) or (H, M), log_kde only: certified |log p - exact log p| of each answer, in nats
+    """
+
+    backend: str
+    screened: bool
+    pairs: int
+    distances: int
+    error: npt.NDArray[np.float64] | None = None
+
+    @property
+    def skipped(self) -> int:
+        """Pairs that a bound ruled out."""
+        return self.pairs - self.distances
