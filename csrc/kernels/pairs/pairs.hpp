@@ -26,14 +26,14 @@ inline constexpr int64_t kWideRows = 32;    // rows of either side packed at a t
 inline constexpr int64_t kWidePoints = 16;
 
 // Doubles of a widened row: whole groups of eight, the last one filled up with zeros.
-inline int64_t widened(int64_t cols) { return (cols + 7) / 8 * 8; }
+static inline int64_t widened(int64_t cols) { return (cols + 7) / 8 * 8; }
 
 // Doubles of scratch that one block of products needs: packed rows, one packed panel.
 inline constexpr int64_t kPairScratch = kRows * kDepth + kPanel * kDepth;
 // Doubles of one result block; row i starts at i * kPoints.
 inline constexpr int64_t kPairBlock = kRows * kPoints;
 // Doubles of scratch that a block or a list of squared distances needs.
-inline int64_t distance_scratch(int64_t cols) {
+static inline int64_t distance_scratch(int64_t cols) {
   return cols <= kChainDepth ? kPairScratch : (kWideRows + kWidePoints) * widened(cols);
 }
 

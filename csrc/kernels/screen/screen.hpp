@@ -80,6 +80,6 @@ struct ScreenKernel {
 };
 
 // Floats of scratch to pack one row: whole registers of any instruction set.
-inline int64_t row_floats(int64_t cols) { return (cols + 63) / 64 * 64; }
+static inline int64_t row_floats(int64_t cols) { return (cols + 63) / 64 * 64; }
 
 }  // namespace genmem

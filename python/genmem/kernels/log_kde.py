@@ -128,7 +128,7 @@ def log_kde(
     out: Tensor | Float64 = answer(np.asarray(log_p), queries)
     if not return_stats:
         return out
-    return out, Work(*work, error=call.error(total))
+    return out, Work(*work, error=call.error(total) if kernel == "gaussian" else None)
 
 
 def kde_slots(

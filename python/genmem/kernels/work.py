@@ -16,7 +16,8 @@ class Work:
     screened   whether a certified low-precision screen went before the exact distances
     pairs      (query, point) pairs in question
     distances  pairs whose distance was computed exactly; the others were ruled out by a bound
-    error      (M,) or (H, M), log_kde only: certified |log p - exact log p| of each answer, in nats
+    error      (M,) or (H, M), for a Gaussian log_kde: certified |log p - exact log p| of each
+               answer, in nats; else None
     """
 
     backend: str
