@@ -19,6 +19,7 @@ from genmem.kernels import log_kde as log_kde
 from genmem.kernels import show_config as show_config
 
 if TYPE_CHECKING:
+    from genmem import copying as copying
     from genmem import datasets as datasets
     from genmem import studies as studies
     from genmem.density import GaussianKDE as GaussianKDE
@@ -44,6 +45,7 @@ _LATER = {
     "Recipe": "training",
     "Run": "training",
     "train": "training",
+    "copying": None,
     "datasets": None,
     "studies": None,
 }
@@ -61,6 +63,7 @@ __all__ = [
     "TopInfluences",
     "TracIn",
     "config",
+    "copying",
     "cross_validate",
     "datasets",
     "grad_dot",

@@ -14,6 +14,7 @@ ALLOWED = {
     "reference": set(),
     "kernels": {"_core"},
     "density": {"kernels"},
+    "copying": {"kernels", "density"},
     "datasets": set(),
     "models": set(),
     "objectives": {"models"},
@@ -21,7 +22,7 @@ ALLOWED = {
     "memorization": {"training", "density", "datasets"},
     "influence": {"kernels", "training", "objectives", "datasets"},
     "studies": {"kernels", "density", "datasets", "models", "objectives", "training",
-                "memorization", "influence"},
+                "memorization", "influence", "copying"},
     "reports": set(),
     "cli": None,  # anything
 }  # fmt: skip

@@ -11,7 +11,7 @@ NAMES = {
     "Factors", "LayerFactors", "Neighbors", "TopInfluences",
     "GaussianKDE", "NearestNeighborDensity", "GaussianMixtureDensity",
     "Recipe", "Run", "train", "cross_validate", "MemorizationScores", "TracIn",
-    "datasets", "studies", "report",
+    "copying", "datasets", "studies", "report",
 }  # fmt: skip
 
 

@@ -34,6 +34,19 @@ for density in (genmem.GaussianKDE(bandwidth=1.0), genmem.NearestNeighborDensity
     assert run(code, blocked).split("\n")[:5] == ["(50, 2)"] + ["(50,)"] * 4
 
 
+def test_copying_without_torch() -> None:
+    code = """
+import numpy as np, genmem
+random = np.random.default_rng(0)
+sets = [random.standard_normal((60, 70)) for _ in range(3)]
+for name, found in genmem.copying.examine(*sets, features="pca", resamples=9).items():
+    print(name, found.per_sample.shape)
+"""
+    lines = run(code, {"torch", "matplotlib", "pandas"}).splitlines()
+    assert len(lines) == 7
+    assert all(line.endswith("(60,)") for line in lines)
+
+
 def test_training_without_torch_says_what_is_missing() -> None:
     code = """
 import genmem
