@@ -33,7 +33,12 @@ def test_every_pair_equals_the_statistics_alone(scores: dict[str, np.ndarray]) -
         assert (row.spearman, row.lower, row.upper) == rho[:3]
         assert (row.partial, row.partial_lower, row.partial_upper) == left[:3]
         assert (row.overlap, row.overlap_expected, row.k) == (common.count, 4.0, 40)
-        assert row.overlap_pvalue == common.pvalue
+        assert (row.overlap_pvalue, row.overlap_ties) == (common.pvalue, 0)
+
+
+def test_ties_that_the_order_settled_are_counted() -> None:
+    table = agreement({"a": [3, 1, 1, 1, 0, 0], "b": [2, 2, 2, 2, 2, 9]}, k=2)
+    assert table["overlap_ties"].tolist() == [2 + 4]
 
 
 def test_a_common_cause_explains_the_agreement(scores: dict[str, np.ndarray]) -> None:

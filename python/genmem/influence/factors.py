@@ -224,7 +224,11 @@ def capture_factors(
     form: Form = "pairs",
     strict: bool = True,
 ) -> Factors:
-    """Factors of one batch; see `Capture`."""
+    """Factors of one batch, for `genmem.grad_dot`, without a training or a store around them.
+
+    model, loss, form, strict  as in `Capture`, which takes one batch after another
+    batch   a tensor (B, ...) or a tuple of them;  noise  (B, m, latent), or None
+    """
     return Capture(model, loss, form=form, strict=strict)(batch, noise)
 
 

@@ -35,7 +35,8 @@ def agreement(
                      noise ceiling
 
     returns  a, b; spearman, lower, upper, pvalue; overlap, the number of samples in both top k,
-             overlap_expected by chance (k^2 / N) and overlap_pvalue; k; with attributes: partial,
+             overlap_expected by chance (k^2 / N), overlap_pvalue; overlap_ties, the samples left
+             out of either top k that score the same as its last; k; with attributes: partial,
              partial_lower, partial_upper (NaN for a score whose ranks the attributes determine, as
              the log-density does those of KDE self-influence); with halves: reliability_a,
              reliability_b (split-half Spearman brought to full length, 2r / (1 + r)) and corrected
@@ -71,6 +72,7 @@ def _pair(a: Float64, b: Float64, k: int, fixed: Float64 | None) -> dict[str, An
         "overlap": common.count,
         "overlap_expected": common.k * common.expected,
         "overlap_pvalue": common.pvalue,
+        "overlap_ties": common.ties,
         "k": common.k,
     }
     if fixed is not None:
