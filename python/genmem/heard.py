@@ -29,7 +29,12 @@ class Heard(NamedTuple):
     @property
     def sort(self) -> tuple[str, str]:
         """What it shares with warnings that differ from it in numbers only."""
-        return self.category, _NUMBER.sub("#", self.text)
+        return self.category, numberless(self.text)
+
+
+def numberless(text: str) -> str:
+    """A text with a mark in place of each number."""
+    return _NUMBER.sub("#", text)
 
 
 class _Listener:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from genmem.heard import Heard, listening, recall, say_again
+from genmem.heard import Heard, listening, numberless, recall, say_again
 from genmem.ledger import write_text
 from genmem.memorization import MemorizationScores, cross_validate, read_units
 from genmem.studies.agreement import agreement
@@ -212,19 +212,26 @@ class Pipeline:
         write_text(self.directory / "summary.json", text + "\n")
 
     def _warnings(self, records: list[dict[str, Any]]) -> list[str]:
-        """Of the reported scores, of the models compared with them (named), and of the stages."""
-        compared: dict[str, list[str]] = {}
+        """Of the reported scores, of the models compared with them, and of the stages.
+
+        What several models have in common but for its numbers is one line: that of the first.
+        """
+        models: dict[str, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         for name in filter(self._by_folds, self.preset.learners()):
             for text in read_units(self._of(name)).cautions():
-                compared.setdefault(text, []).append(name)
-        named = [
-            f"{', '.join(names)}: {text}"
-            for text, names in compared.items()
-            if self.reported not in names
-        ]
-        said = [text for record in records for text in record["warnings"] if text not in compared]
-        texts = [*self.scores.warnings, *blunt_test(self.scores), *named, *said]
-        return list(dict.fromkeys(texts))
+                models.setdefault(numberless(text), []).append(name)
+                texts.setdefault(numberless(text), []).append(text)
+        lines = []
+        for key, (first, *others) in models.items():
+            named = "" if first == self.reported else f"{first}: "
+            alike = f" (alike: {', '.join(others)})" if others else ""
+            lines.append(f"{named}{texts[key][0]}{alike}")
+        known = {text for alike in texts.values() for text in alike}
+        lines += [text for text in self.scores.warnings if text not in known]
+        lines += blunt_test(self.scores)
+        lines += [text for record in records for text in record["warnings"] if text not in known]
+        return list(dict.fromkeys(lines))
 
     def _tracin(self, stage: str) -> Any:
         from genmem.influence import TracIn
