@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genmem.density.centered import CenteredRows
 from genmem.density.covariances import AbstractCovariances
 from genmem.density.logspace import LOG_2PI, logsumexp_rows
 from genmem.density.rows import Float64
@@ -58,17 +59,19 @@ class Components:
             total += shares[:, [k]] * self.covariances.solve(k, mean - X)
         return total
 
-    def m_step(self, X: Float64, shares: Float64, reg_covar: float) -> Components:
+    def m_step(self, X: CenteredRows, shares: Float64, reg_covar: float) -> Components:
         """Weights, means and covariances of the rows X (N, d) under responsibilities (N, K).
 
-        A component that no row belongs to keeps its mean, under weight 0.
+        A component that no row belongs to keeps its mean, under weight 0, and a row that belongs
+        to none takes no part.
         """
         counts = shares.sum(axis=0)
-        present = counts > 0
-        means = self.means.copy()
-        for k in np.flatnonzero(present):
-            # As a step from the old mean: the sum of small differences keeps its digits.
-            means[k] += shares[:, k] @ (X - means[k]) / counts[k]
+        steps = np.zeros_like(self.means)
+        for part, rows in X.blocks():
+            for k, mean in enumerate(self.means):
+                # As a step from the old mean: the sum of small differences keeps its digits.
+                steps[k] += shares[part, k] @ (rows - mean)
+        means = self.means + steps / np.where(counts > 0, counts, 1.0)[:, None]
         kind, floor = type(self.covariances), self.covariances.floor
         covariances = kind.estimate(X, shares, means, reg_covar, floor)
         return Components(counts / counts.sum(), means, covariances)
@@ -96,18 +99,30 @@ class FixedPoint:
 
 
 def converge(
-    X: Float64, start: Components, *, reg_covar: float, scale: float, tol: float, max_iter: int
+    X: CenteredRows,
+    start: Components,
+    *,
+    reg_covar: float,
+    scale: float,
+    tol: float,
+    max_iter: int,
+    without: int | None = None,
 ) -> FixedPoint:
     """EM from `start` until no parameter moves by more than tol, at most max_iter >= 1 steps.
 
-    X      (N, d) rows near the origin
-    scale  the unit of length in which changes are measured, as a standard deviation of the data
+    X        (N, d) rows near the origin
+    scale    the unit of length in which changes are measured, as a standard deviation of the data
+    without  a row that takes no part: its responsibilities are 0
 
     Raises ValueError naming the component whose covariance became singular.
     """
     components, steps, change = start, 0, np.inf
+    shares = np.empty((len(X), len(start.weights)))
     while change > tol and steps < max_iter:
-        shares = components.shares(X)
+        for part, rows in X.blocks():
+            shares[part] = components.shares(rows)
+        if without is not None:
+            shares[without] = 0.0
         proposal = components.m_step(X, shares, reg_covar)
         require_regular(proposal)
         change, components = components.distance(proposal, scale), proposal

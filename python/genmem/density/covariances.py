@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from scipy.linalg.blas import dtrsm
 
+from genmem.density.centered import CenteredRows
 from genmem.density.rows import Float64
 
 # A pivot of the Cholesky factor this small against the variance it came from is rounding.
@@ -37,18 +38,28 @@ class AbstractCovariances(ABC):
 
     @classmethod
     def estimate(
-        cls, X: Float64, shares: Float64, means: Float64, reg_covar: float, floor: float
+        cls, X: CenteredRows, shares: Float64, means: Float64, reg_covar: float, floor: float
     ) -> Self:
         """The M-step, S_k = sum_i r_ik (x_i - mu_k)(x_i - mu_k)^T / n_k + reg_covar I.
 
         X (N, d), shares r (N, K), means (K, d); diag, spherical and tied are means of these
         """
-        values = cls._scatter(X, shares, means, reg_covar)
-        return cls(values, len(means), X.shape[1], floor)
+        scatters: list[Float64] = [np.zeros(())] * len(means)
+        for part, rows in X.blocks():
+            for k, mean in enumerate(means):
+                scatters[k] = scatters[k] + cls._scatter(rows - mean, shares[part, k])
+        values = cls._values(np.stack(scatters), shares.sum(axis=0), reg_covar)
+        return cls(values, len(means), means.shape[1], floor)
 
     @staticmethod
     @abstractmethod
-    def _scatter(X: Float64, shares: Float64, means: Float64, reg_covar: float) -> Float64: ...
+    def _scatter(V: Float64, shares: Float64) -> Float64:
+        """sum_i r_i v_i v_i^T of one component, or what is used of it; V (B, d)."""
+
+    @staticmethod
+    @abstractmethod
+    def _values(scatters: Float64, counts: Float64, reg_covar: float) -> Float64:
+        """`values` from the sums of `_scatter` over all rows, (K, ...), and n_k (K,)."""
 
     @abstractmethod
     def _factorise(self) -> None: ...
@@ -80,10 +91,13 @@ class FullCovariances(AbstractCovariances):
     """values (K, d, d)."""
 
     @staticmethod
-    def _scatter(X: Float64, shares: Float64, means: Float64, reg_covar: float) -> Float64:
-        squares = [_outer(X - mean, r) for mean, r in zip(means, shares.T, strict=True)]
-        means_of_squares = np.stack(squares) / _counts(shares)[:, None, None]
-        return np.asarray(means_of_squares + reg_covar * np.eye(X.shape[1]))
+    def _scatter(V: Float64, shares: Float64) -> Float64:
+        return np.asarray((shares[:, None] * V).T @ V)
+
+    @staticmethod
+    def _values(scatters: Float64, counts: Float64, reg_covar: float) -> Float64:
+        covariances = scatters / _at_least_one(counts)[:, None, None]
+        return np.asarray(covariances + reg_covar * np.eye(scatters.shape[-1]))
 
     def _factorise(self) -> None:
         self._factor = np.empty_like(self.values)
@@ -108,9 +122,13 @@ class TiedCovariances(AbstractCovariances):
     """values (d, d), one matrix for all components."""
 
     @staticmethod
-    def _scatter(X: Float64, shares: Float64, means: Float64, reg_covar: float) -> Float64:
-        total = sum(_outer(X - mean, r) for mean, r in zip(means, shares.T, strict=True))
-        return np.asarray(total / shares.sum() + reg_covar * np.eye(X.shape[1]))
+    def _scatter(V: Float64, shares: Float64) -> Float64:
+        return FullCovariances._scatter(V, shares)
+
+    @staticmethod
+    def _values(scatters: Float64, counts: Float64, reg_covar: float) -> Float64:
+        covariance = scatters.sum(axis=0) / counts.sum()
+        return np.asarray(covariance + reg_covar * np.eye(scatters.shape[-1]))
 
     def _factorise(self) -> None:
         self._factor, singular = _cholesky(self.values, self.floor)
@@ -134,9 +152,12 @@ class DiagonalCovariances(AbstractCovariances):
     """values (K, d), variances of each feature."""
 
     @staticmethod
-    def _scatter(X: Float64, shares: Float64, means: Float64, reg_covar: float) -> Float64:
-        squares = [r @ (X - mean) ** 2 for mean, r in zip(means, shares.T, strict=True)]
-        return np.asarray(np.stack(squares) / _counts(shares)[:, None] + reg_covar)
+    def _scatter(V: Float64, shares: Float64) -> Float64:
+        return np.asarray(shares @ V**2)
+
+    @staticmethod
+    def _values(scatters: Float64, counts: Float64, reg_covar: float) -> Float64:
+        return np.asarray(scatters / _at_least_one(counts)[:, None] + reg_covar)
 
     def _factorise(self) -> None:
         flat = self.values <= self.floor
@@ -161,8 +182,13 @@ class SphericalCovariances(AbstractCovariances):
     """values (K,), one variance per component."""
 
     @staticmethod
-    def _scatter(X: Float64, shares: Float64, means: Float64, reg_covar: float) -> Float64:
-        return np.asarray(DiagonalCovariances._scatter(X, shares, means, reg_covar).mean(axis=1))
+    def _scatter(V: Float64, shares: Float64) -> Float64:
+        return DiagonalCovariances._scatter(V, shares)
+
+    @staticmethod
+    def _values(scatters: Float64, counts: Float64, reg_covar: float) -> Float64:
+        variances = DiagonalCovariances._values(scatters, counts, reg_covar)
+        return np.asarray(variances.mean(axis=1))
 
     def _factorise(self) -> None:
         self.singular[:] = self.values <= self.floor
@@ -190,14 +216,8 @@ COVARIANCES: dict[str, type[AbstractCovariances]] = {
 }
 
 
-def _outer(V: Float64, shares: Float64) -> Float64:
-    """sum_i r_i v_i v_i^T."""
-    return np.asarray((shares[:, None] * V).T @ V)
-
-
-def _counts(shares: Float64) -> Float64:
+def _at_least_one(counts: Float64) -> Float64:
     # A component without rows gets 0 / 1: its covariance is never used, its weight is 0.
-    counts = shares.sum(axis=0)
     return np.where(counts > 0, counts, 1.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genmem.density.centered import CenteredRows
 from genmem.density.components import Components
 from genmem.density.downdated_normals import DOWNDATED, Dot, LeftOut
 from genmem.density.logspace import sum_of_others
@@ -29,7 +30,7 @@ class OneStepDowndate:
     """
 
     def __init__(
-        self, X: Float64, components: Components, shares: Float64, reg_covar: float
+        self, X: CenteredRows, components: Components, shares: Float64, reg_covar: float
     ) -> None:
         self._X, self._components, self._shares = X, components, shares
         self._reg_covar = reg_covar
@@ -53,9 +54,9 @@ class OneStepDowndate:
     def _closed_form(
         self, rows: slice, Z: Float64, dot: Dot
     ) -> tuple[Float64, np.ndarray[tuple[int], np.dtype[np.intp]]]:
-        means, left = self._components.means, self._left[rows]
+        means, left, taken_out = self._components.means, self._left[rows], self._X[rows]
         left_out = LeftOut(
-            deltas=[self._X[rows] - mean for mean in means],
+            deltas=[taken_out - mean for mean in means],
             shares=self._shares[rows],
             left=left,
             counts=self._shares.sum(axis=0),
@@ -73,5 +74,6 @@ class OneStepDowndate:
         return np.asarray(total), np.flatnonzero(~(safe & (left > 0).all(axis=1)))
 
     def _direct(self, i: int, Z: Float64) -> Float64:
-        X, shares = np.delete(self._X, i, axis=0), np.delete(self._shares, i, axis=0)
-        return self._components.m_step(X, shares, self._reg_covar).log_density(Z)
+        shares = self._shares.copy()
+        shares[i] = 0.0
+        return self._components.m_step(self._X, shares, self._reg_covar).log_density(Z)

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from genmem.arrays import Readable, answer
+from genmem.density.centered import CenteredRows
 from genmem.density.components import Components, FixedPoint, converge, require_regular
 from genmem.density.covariances import COVARIANCES
 from genmem.density.downdate import OneStepDowndate
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # A standard deviation this small against that of the data is rounding.
 _FLAT = 1e-12
+# Values in the rows among which scikit-learn searches; with more, EM over all rows does the rest.
+_SEARCHED = 1 << 24
 _DEFAULT_TOL = {"one_step": 1e-6, "refit": 1e-12}
 
 
@@ -35,8 +38,9 @@ class GaussianMixtureDensity(AbstractLogDensity):
     """Log-density of a Gaussian mixture fitted by EM, in nats.
 
     log p(z) = logsumexp_k [log pi_k - (d/2) log 2 pi - log|C_k| - |C_k^-1 (z - mu_k)|^2 / 2],
-    S_k = C_k C_k^T. scikit-learn's GaussianMixture finds the optimum, EM in float64
-    differences finishes it.
+    S_k = C_k C_k^T. scikit-learn's GaussianMixture finds the optimum, among rows that random_state
+    draws where X has more than 2^24 values; EM in float64 differences over all rows finishes it,
+    reading them in blocks.
 
     n_components     K
     covariance_type  "full" | "tied" | "diag" | "spherical"
@@ -49,7 +53,8 @@ class GaussianMixtureDensity(AbstractLogDensity):
     reg_covar        added to the diagonal of every covariance, in squared data units
     n_init, init_params, weights_init, means_init, precisions_init, random_state
                      as in GaussianMixture
-    memory           working memory in bytes, beyond inputs, answers and a float64 copy of the rows
+    memory           working memory of scores and influences in bytes, beyond inputs and answers.
+                     `fit` works in 0.6 GB at most, beyond responsibilities (N, K) and covariances
 
     Fitted: weights_ (K,), means_ (K, d), covariances_, counts_ (K,) rows per component, n_iter_,
     converged_, points_ (N, d), n_features_in_.
@@ -120,7 +125,7 @@ class GaussianMixtureDensity(AbstractLogDensity):
         if not variance + self.reg_covar > 0:
             raise ValueError(f"{operation}: the variance of X is 0 and so is reg_covar")
         self._scale = float(np.sqrt(variance + self.reg_covar))
-        centered = points - self._offset
+        centered = CenteredRows(points, self._offset)
         fitted = self._converged(centered, self._start(centered, _FLAT**2 * variance))
         self._components, self._shares = fitted.components, fitted.shares
         self.points_ = points
@@ -223,8 +228,12 @@ class GaussianMixtureDensity(AbstractLogDensity):
                 block, self._components.log_density(queries)[:, None] - without, None
             )
 
-    def _start(self, centered: Float64, floor: float) -> Components:
+    def _start(self, centered: CenteredRows, floor: float) -> Components:
         """scikit-learn's optimum, found on centred rows, where its squares cancel least."""
+        rows, most = np.arange(len(centered)), max(_SEARCHED // len(self._offset), 1)
+        if len(rows) > most:
+            rng = check_random_state(self.random_state)
+            rows = np.sort(rng.choice(len(rows), size=most, replace=False))
         means_init = self.means_init
         if means_init is not None:
             means_init = np.asarray(means_init, np.float64) - self._offset
@@ -242,17 +251,20 @@ class GaussianMixtureDensity(AbstractLogDensity):
         with warnings.catch_warnings():
             # Its last steps are taken over by `converge`, which reports for itself.
             warnings.filterwarnings("ignore", "Best performing", ConvergenceWarning)
-            search.fit(centered)
+            search.fit(centered[rows])
         weights, means = np.asarray(search.weights_), np.asarray(search.means_)
         kind = COVARIANCES[self.covariance_type]
         covariances = kind(np.asarray(search.covariances_), len(means), means.shape[1], floor)
         return Components(weights, means, covariances)
 
-    def _converged(self, X: Float64, start: Components) -> FixedPoint:
+    def _converged(
+        self, X: CenteredRows, start: Components, without: int | None = None
+    ) -> FixedPoint:
         require_regular(start)
         return converge(
             X,
             start,
+            without=without,
             reg_covar=self.reg_covar,
             scale=self._scale,
             tol=self._tol(),
@@ -261,11 +273,11 @@ class GaussianMixtureDensity(AbstractLogDensity):
 
     def _refits(self) -> Iterator[Components]:
         """theta without row i, for every i in order."""
-        centered = self.points_ - self._offset
+        centered = CenteredRows(self.points_, self._offset)
         moving = 0
         for i in range(len(centered)):
             try:
-                fitted = self._converged(np.delete(centered, i, axis=0), self._components)
+                fitted = self._converged(centered, self._components, without=i)
             except ValueError as error:
                 raise ValueError(f"{error} (refit without row {i})") from error
             moving += fitted.change > self._tol()
@@ -279,7 +291,7 @@ class GaussianMixtureDensity(AbstractLogDensity):
             )
 
     def _downdate(self) -> OneStepDowndate:
-        centered = self.points_ - self._offset
+        centered = CenteredRows(self.points_, self._offset)
         return OneStepDowndate(centered, self._components, self._shares, self.reg_covar)
 
     def _query_blocks(self, rows: int) -> Iterator[slice]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from genmem.density.rows import Float64, Rows, row_blocks
 
-# Fixed, so that the order of the sums does not depend on the memory budget.
-_BLOCK = 1024
+# Values of a block: fixed, so that the order of the sums does not depend on the memory budget.
+_BLOCK = 1 << 20
 
 
 def mean_and_squares(points: Rows, weights: Float64) -> tuple[Float64, Float64]:
@@ -17,10 +17,10 @@ def mean_and_squares(points: Rows, weights: Float64) -> tuple[Float64, Float64]:
     """
     origin = points[0].astype(np.float64)
     shift = np.zeros(len(origin))
-    for block in row_blocks(len(points), 1, _BLOCK):
+    for block in row_blocks(len(points), points.shape[1], _BLOCK):
         shift += weights[block] @ (points[block] - origin)
     mean = origin + shift / weights.sum()
     squares = np.zeros(len(origin))
-    for block in row_blocks(len(points), 1, _BLOCK):
+    for block in row_blocks(len(points), points.shape[1], _BLOCK):
         squares += weights[block] @ (points[block] - mean) ** 2
     return mean, squares
