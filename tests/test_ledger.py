@@ -1,8 +1,10 @@
 """Files whole or absent, checksummed, bound to the run that made them."""
 
 import os
+import shutil
+import time
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import pytest
@@ -130,3 +132,27 @@ class TestFingerprint:
     def test_scalars_and_empty(self) -> None:
         assert ledger.fingerprint(np.float64(1)) != ledger.fingerprint(np.float64(2))
         assert ledger.fingerprint(np.empty((0, 3))) != ledger.fingerprint(np.empty((0, 4)))
+
+
+def test_temporary_files_of_killed_processes_are_swept(tmp_path: Path) -> None:
+    identity = {"kind": "training", "seed": 1}
+    ledger.bind(tmp_path, identity)
+
+    def killed(file: BinaryIO) -> None:
+        file.write(b"half")
+        file.flush()
+        (left,) = tmp_path.glob("units/.u.safetensors.*.part")
+        shutil.copy(left, tmp_path / "units" / ".u.safetensors.old.part")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger.write_atomic(tmp_path / "units" / "u.safetensors", killed)
+    left = tmp_path / "units" / ".u.safetensors.old.part"
+    ledger.bind(tmp_path, identity)
+    assert left.exists()  # it may be another process at work
+    os.utime(left, (0, time.time() - 4000))
+    with pytest.raises(RunMismatchError):
+        ledger.bind(tmp_path, {**identity, "seed": 2})
+    assert left.exists()
+    ledger.bind(tmp_path, identity)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["recipe.toml"]

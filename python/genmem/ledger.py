@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +31,9 @@ _UMASK = os.umask(0)
 os.umask(_UMASK)
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+# A temporary file that nothing was written to for so long belongs to a process that was killed.
+_LEFT_SECONDS = 3600.0
 
 
 def write_atomic(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
@@ -96,7 +101,8 @@ def bind(directory: str | Path, identity: Mapping[str, Any]) -> None:
     """Make `directory` the run of `identity`, or check that it already is.
 
     The first call writes `recipe.toml`. A later one compares every entry and raises
-    RunMismatchError that shows the entries that differ, stored value first.
+    RunMismatchError that shows the entries that differ, stored value first; if none does, it
+    removes temporary files that killed processes have left below `directory`.
     """
     path = Path(directory) / "recipe.toml"
     wanted = _plain(dict(identity))
@@ -110,6 +116,7 @@ def bind(directory: str | Path, identity: Mapping[str, Any]) -> None:
         raise RunMismatchError(
             f"{path.parent} holds another run:\n{lines}\nuse another --out, or remove it"
         )
+    _sweep(path.parent)
 
 
 def read_identity(directory: str | Path) -> dict[str, Any]:
@@ -160,6 +167,14 @@ def _differences(
         elif old != new:
             found.append((f"{prefix}{name}", old, new))
     return found
+
+
+def _sweep(directory: Path) -> None:
+    # Files and folders may vanish meanwhile, where another process works; the next call looks again.
+    with suppress(OSError):
+        for left in directory.rglob(".*.part"):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
