@@ -170,7 +170,7 @@ def _differences(
 
 
 def _sweep(directory: Path) -> None:
-    # Files and folders may vanish meanwhile, where another process works; the next call looks again.
+    # Files and folders vanish meanwhile where another process works; the next call looks again.
     with suppress(OSError):
         for left in directory.rglob(".*.part"):
             if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
