@@ -12,6 +12,7 @@ from genmem.density import bandwidth as rules
 from genmem.density.bandwidth import leave_one_out
 from genmem.density.kernel_terms import KernelTerms
 from genmem.density.width_search import bounds, log_likelihoods, maxima, squares_to_nearest
+from genmem.kernels import log_kde
 
 
 def likelihood(X, h, w=None, **given):
@@ -94,19 +95,20 @@ def test_bounds_enclose_the_maximum(rng, kernel, d, adaptive):
 
 def test_the_scan_is_one_call_with_a_list(rng, monkeypatch):
     calls = []
-    slots = KernelTerms.slots
 
-    def counted(self, queries, bandwidths, skip=None):
-        calls.append(len(bandwidths))
-        return slots(self, queries, bandwidths, skip)
+    def counted(queries, points, bandwidth, **given):
+        calls.append(np.shape(bandwidth))
+        return log_kde(queries, points, bandwidth, **given)
 
-    monkeypatch.setattr(kernel_terms.KernelTerms, "slots", counted)
+    monkeypatch.setattr(kernel_terms, "log_kde", counted)
     X = rng.standard_normal((30, 3))
-    terms, rows = KernelTerms(X), np.arange(30)
-    starts = maxima(terms, rows, 0.05, 20.0)
+    starts = maxima(KernelTerms(X), np.arange(30), 0.05, 20.0)
     assert len(calls) == 1
-    assert calls[0] > 20
+    assert calls[0][0] > 20
     assert 0.2 < starts[0] < 2
+    leave_one_out(X, kernel="linear")
+    assert len(calls) < 20
+    assert all(len(shape) == 1 for shape in calls)
 
 
 def test_a_thinned_scan_ends_at_the_same_width(rng, monkeypatch):

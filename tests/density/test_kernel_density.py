@@ -143,9 +143,18 @@ def test_the_boundary_counts_for_tophat_alone():
     for kernel in COMPACT:
         at_edge = KernelDensity(2.0, kernel=kernel).fit(X).score_samples(z)
         assert np.isfinite(at_edge).all() == (kernel == "tophat")
-    # sqrt(3) is the distance to the last bit, though h^2 rounds to less than 3.
-    diagonal = KernelDensity(np.sqrt(3.0), kernel="tophat").fit(np.zeros((2, 3)))
-    assert np.isfinite(diagonal.score_samples(np.ones((1, 3)))).all()
+
+
+@pytest.mark.parametrize("kernel", COMPACT)
+def test_scores_and_influences_agree_on_who_is_within_reach(rng, kernel):
+    """On a lattice, with roots of whole numbers for widths, many u are 1 but for a rounding."""
+    X = rng.integers(0, 3, (40, 3)).astype(float)
+    Z = rng.integers(-2, 5, (40, 3)).astype(float)
+    for square in range(1, 12):
+        density = KernelDensity(np.sqrt(square), kernel=kernel).fit(X)
+        influence = matrix(density, Z)
+        assert (np.isneginf(density.score_samples(Z)) == np.isnan(influence[:, 0])).all()
+        close(np.diagonal(matrix(density, X)), density.self_influence(), 1e-12)
 
 
 @pytest.mark.parametrize("kernel", COMPACT)

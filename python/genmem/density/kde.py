@@ -8,16 +8,11 @@ import numpy as np
 
 from genmem.arrays import Readable, answer
 from genmem.density.kernel_density import AbstractKernelDensity
-from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, row_blocks
+from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows
 from genmem.kernels.native import Exclude
 
 if TYPE_CHECKING:
     from genmem.arrays import Tensor
-
-# A pair whose responsibility is below exp(-50) / N of the largest is left out of the gradient.
-_GRADIENT_REACH = 50.0
-# Differences summed at once: fixed, so that the memory budget does not move the answer.
-_DIFFERENCES = 1 << 20
 
 
 class GaussianKDE(AbstractKernelDensity):
@@ -96,33 +91,8 @@ class GaussianKDE(AbstractKernelDensity):
         return "gaussian"
 
     def _gradient_at(self, queries: Rows, skip: Int64 | None) -> Float64:
-        slopes, terms = np.empty(queries.shape), self._terms()
-        for block in row_blocks(len(queries), 16 * len(self.points_), self.memory // 2):
-            a = terms.exponents(queries[block], self.bandwidth_)
-            if skip is not None:
-                left_out = np.flatnonzero(skip[block] >= 0)
-                a[left_out, skip[block][left_out]] = -np.inf
-            lost = np.flatnonzero(np.isneginf(a.max(axis=1)))
-            if lost.size:
-                self._refuse_overflow(lost, block.start, "gradient")
-            for i, row in enumerate(queries[block]):
-                slopes[block.start + i] = self._pull(a[i], row)
-        return slopes / self.bandwidth_**2
-
-    def _pull(self, a: Float64, z: Rows) -> Float64:
-        """sum_i r_i (x_i - z) / lambda_i^2."""
-        # Differences of the pairs that matter: sum_i r_i x_i - z would cancel far from the origin.
-        reach = np.log(len(a)) + _GRADIENT_REACH
-        matters = a >= a.max() - reach
-        if self.scales_ is not None:
-            pull = a - 2 * np.log(self.scales_)
-            matters |= pull >= pull.max() - reach
-        near = np.flatnonzero(matters)
-        r = np.exp(a[near] - a.max())
-        shares = r / r.sum()
-        if self.scales_ is not None:
-            shares /= self.scales_[near] ** 2
-        total = np.zeros(len(z))
-        for block in row_blocks(len(near), len(z), _DIFFERENCES):
-            total += shares[block] @ (self.points_[near[block]].astype(np.float64) - z)
-        return total
+        slopes = self._terms().gradient(queries, self.bandwidth_, skip)
+        lost = np.flatnonzero(np.isnan(slopes).any(axis=1))
+        if lost.size:
+            self._refuse_overflow(lost, 0, "gradient")
+        return slopes

@@ -134,8 +134,8 @@ class AbstractKernelDensity(AbstractRowDensity):
     def _self_influence(self) -> Float64:
         self._require_two("self_influence")
         terms = self._terms()
-        slots = terms.slots(self.points_, np.array([self.bandwidth_]), "self")
-        others, own = np.logaddexp(slots.top[0], slots.rest[0]), terms.log_heights
+        slots = terms.slots(self.points_, self.bandwidth_, "self")
+        others, own = np.logaddexp(slots.top, slots.rest), terms.log_heights
         # A row of weight 0 leaves the density as it is, also where no other row reaches it.
         present = np.isfinite(own)
         answer = np.zeros(len(own))
@@ -238,7 +238,8 @@ class KernelDensity(AbstractKernelDensity):
 
     A kernel of compact support gives log p = -inf where no row is within reach, influence +inf of
     the only row within reach, and an undefined influence (NaN, counted in a warning) where none is.
-    Fitted attributes as GaussianKDE's. Tophat counts a row at u = 1, the others are 0 there.
+    Fitted attributes as GaussianKDE's. Tophat counts a row at u = 1 (of u^2 in float64), the
+    others are 0 there.
     Source: Silverman (1986), Density Estimation for Statistics and Data Analysis, ch. 3, 4.
     """
 

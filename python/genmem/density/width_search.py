@@ -13,7 +13,7 @@ from genmem.kernels import nearest_sq, sq_distances
 # Between neighbouring widths of the scan.
 _SCAN_RATIO = 1.25
 # Of a list that closes in on a maximum: an odd number, so that the best width so far stays in it.
-_CLOSING = 17
+_CLOSING = 9
 # Likelihoods at a maximum differ by less than rounding within about this share of the width.
 _CLOSED = 1e-8
 

@@ -87,7 +87,7 @@ def log_kde_gradient(
     """
     q, x = np.asarray(queries, np.float64), np.asarray(points, np.float64)
     a = exponents(q, x, bandwidth, weights=weights, exclude=exclude, point_scales=point_scales)
-    r = np.exp(a - logsumexp(a, axis=1, keepdims=True)) / _widths(x, bandwidth, point_scales) ** 2
+    r = np.exp(a - logsumexp(a, axis=1, keepdims=True)) / _sq_widths(x, bandwidth, point_scales)
     return np.stack([share @ (x - row) for share, row in zip(r, q, strict=True)])
 
 
@@ -107,8 +107,8 @@ def exponents(
     -inf outside the support, for a weight of 0 and for an excluded index.
     """
     x = np.asarray(points, np.float64)
-    sq, width = sq_distances(queries, x), _widths(x, bandwidth, point_scales)
-    a = -sq / (2 * width**2) if kernel == "gaussian" else log_profile(kernel, np.sqrt(sq) / width)
+    # Squares decide what lies inside: they are what was computed, and their roots are rounded.
+    a = log_profile(kernel, sq_distances(queries, x) / _sq_widths(x, bandwidth, point_scales))
     if weights is not None:
         with np.errstate(divide="ignore"):
             a += np.log(np.asarray(weights, np.float64))
@@ -121,19 +121,19 @@ def exponents(
     return a
 
 
-def log_profile(kernel: str, u: Float64) -> Float64:
-    """log k(u) for u >= 0, elementwise; at u = 1 only tophat is inside its support."""
-    inside = np.minimum(u, 1.0)
+def log_profile(kernel: str, sq: Float64) -> Float64:
+    """log k(u) from u^2, elementwise; at u = 1 only tophat is inside its support."""
+    inside = np.minimum(sq, 1.0)
     with np.errstate(divide="ignore"):
         values = {
-            "gaussian": -0.5 * u**2,
-            "exponential": -u,
-            "tophat": np.where(u <= 1, 0.0, -np.inf),
-            "linear": np.log1p(-inside),
-            "epanechnikov": np.log1p(-inside) + np.log1p(inside),
-            "biweight": 2 * (np.log1p(-inside) + np.log1p(inside)),
+            "gaussian": -0.5 * sq,
+            "exponential": -np.sqrt(sq),
+            "tophat": np.where(sq <= 1, 0.0, -np.inf),
+            "linear": np.log1p(-np.sqrt(inside)),
+            "epanechnikov": np.log1p(-inside),
+            "biweight": 2 * np.log1p(-inside),
             # cos(pi u / 2), whose zero at u = 1 floating point does not hit.
-            "cosine": np.log(np.sin(0.5 * np.pi * (1 - inside))),
+            "cosine": np.log(np.sin(0.5 * np.pi * (1 - np.sqrt(inside)))),
         }
     return np.asarray(values[kernel], np.float64)
 
@@ -158,6 +158,7 @@ def log_normaliser(kernel: str, d: int) -> float:
     )
 
 
-def _widths(points: Float64, bandwidth: float, point_scales: npt.ArrayLike | None) -> Float64:
+def _sq_widths(points: Float64, bandwidth: float, point_scales: npt.ArrayLike | None) -> Float64:
+    """(h lambda_j)^2, (n,)."""
     scales = np.ones(len(points)) if point_scales is None else np.asarray(point_scales, np.float64)
-    return np.asarray(bandwidth * scales)
+    return np.asarray(bandwidth**2 * scales**2)
