@@ -4,6 +4,7 @@ namespace genmem {
 
 #define GENMEM_DECLARE(isa)               \
   namespace isa {                         \
+  void panels(const Panels&);             \
   void distances(const DistanceBlock&);   \
   void distances_to(const DistanceList&); \
   void knn(const KnnBlock&);              \
@@ -43,8 +44,9 @@ namespace {
 
 constexpr float kUnit = 0x1p-24f;
 
-#define GENMEM_KERNELS(isa) \
-  isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::kde_gradient, isa::grad_dot
+#define GENMEM_KERNELS(isa)                                                                  \
+  isa::panels, isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::kde_gradient, \
+      isa::grad_dot
 
 Kernels make(Isa isa) {
   switch (isa) {

@@ -11,6 +11,7 @@
 namespace genmem::backends {
 
 struct Kernels {
+  PanelsKernel panels;
   DistancesKernel distances;
   DistancesToKernel distances_to;
   KnnKernel knn;

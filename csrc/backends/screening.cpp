@@ -3,42 +3,14 @@
 #include <cmath>
 #include <limits>
 
+#include "backends/sample.hpp"
+
 namespace genmem::backends {
-
-namespace {
-
-constexpr std::int64_t kSample = 1024;
-
-template <class T>
-void sample(const Matrix& m, std::vector<double>& mean, double& spread) {
-  const std::int64_t count = std::min(m.rows, kSample);
-  const auto cols = static_cast<std::size_t>(m.cols);
-  const auto at = [&](std::int64_t i, std::size_t c) {
-    const std::int64_t row = i * m.rows / count;
-    return static_cast<double>(static_cast<const T*>(
-        m.data)[row * m.row_stride + static_cast<std::int64_t>(c) * m.col_stride]);
-  };
-  mean.assign(cols, 0.0);
-  for (std::int64_t i = 0; i < count; ++i) {
-    for (std::size_t c = 0; c < cols; ++c) mean[c] += at(i, c);
-  }
-  for (double& c : mean)
-    c = static_cast<double>(static_cast<float>(c / static_cast<double>(count)));
-  double squares = 0.0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    for (std::size_t c = 0; c < cols; ++c) {
-      const double t = at(i, c) - mean[c];
-      squares += t * t;
-    }
-  }
-  spread = std::sqrt(squares / static_cast<double>(count) / static_cast<double>(m.cols));
-}
-
-}  // namespace
 
 Frame frame(const Kernels& kernels, const Matrix& queries, const Matrix& points) {
   Frame f;
-  if (points.cols < kScreenedCols || queries.rows < kScreenedQueries || points.rows < 2 * kSample) {
+  if (points.cols < kScreenedCols || queries.rows < kScreenedQueries ||
+      points.rows < kScreenedPoints) {
     return f;
   }
   const bool bytes = queries.dtype == Dtype::uint8 && points.dtype == Dtype::uint8;
@@ -48,13 +20,8 @@ Frame frame(const Kernels& kernels, const Matrix& queries, const Matrix& points)
   }
   if (kernels.screen.panel == 0) return f;
   f.kernel = &kernels.screen;
-  std::vector<double> mean;
-  double spread = 0.0;
-  switch (points.dtype) {
-    case Dtype::float32: sample<float>(points, mean, spread); break;
-    case Dtype::float64: sample<double>(points, mean, spread); break;
-    case Dtype::uint8: sample<std::uint8_t>(points, mean, spread); break;
-  }
+  const std::vector<double> mean = sample_mean(points);
+  const double spread = sample_spread(points, mean);
   f.centre.assign(mean.begin(), mean.end());
   for (float& c : f.centre) {
     if (!std::isfinite(c)) c = 0.0f;

@@ -10,9 +10,13 @@
 
 namespace genmem::backends {
 
-// Rows at least this wide are worth a screen, for at least so many queries: below, computing every
-// distance costs no more than packing.
+// Points of each of the first two strips.
+constexpr std::int64_t kFirstStrip = 64;
+
+// Rows at least this wide are worth a screen, for at least so many queries and points: below,
+// computing every distance costs no more than packing.
 constexpr std::int64_t kScreenedCols = 17;
+constexpr std::int64_t kScreenedPoints = 2048;
 constexpr std::int64_t kScreenedQueries = 4;
 
 // Queries packed at a time, and those of one task, at most: 16,384 images of 28 x 28 are 25 MiB in
@@ -78,22 +82,24 @@ class Screening {
   // Forgets the hits whose lower bound is above `low`.
   void keep_below(std::int64_t i, double low);
 
-  // Screens points begin .. end - 1 strip by strip. After each, `settle(i)` is called for every
-  // query with hits; it must leave room for another strip. `pause()` after each strip: whether to
-  // go on.
+  // Screens points begin .. end - 1 strip by strip. After each, `settle(i, points)` is called for
+  // every query with hits, with the number of points seen; it must leave room for another strip.
+  // `pause()` after each strip: whether to go on.
   template <class Settle, class Pause>
   bool scan(const Matrix& points, std::int64_t begin, std::int64_t end, const Settle& settle,
             const Pause& pause) {
-    // A short strip first: without a limit, all of it are hits.
-    std::int64_t size = std::min<std::int64_t>(64, strip());
-    for (std::int64_t point = begin; point < end; point += size, size = strip()) {
-      const std::int64_t some = std::min(size, end - point);
+    // Short strips first: without a limit all of the first are hits, and the second tells how much
+    // the limit it gave is worth.
+    std::int64_t some = 0;
+    for (std::int64_t point = begin; point < end; point += some) {
+      const std::int64_t size = point < begin + 2 * kFirstStrip ? kFirstStrip : strip();
+      some = std::min(size, end - point);
       pack(points, point, some);
       for (std::int64_t panel = 0; panel < panels(); ++panel) {
         find(panel, point, some, points.cols);
         const std::int64_t last = std::min(count_, (panel + 1) * frame_.kernel->panel);
         for (std::int64_t i = panel * frame_.kernel->panel; i < last; ++i) {
-          if (found(i) > 0) settle(i);
+          if (found(i) > 0) settle(i, point + some - begin);
         }
       }
       if (!pause()) return false;

@@ -14,8 +14,8 @@ bool sq_distances(const Plan& plan, const Matrix& queries, const Matrix& points,
   const auto task = [&](std::int64_t number, int worker, Clock& clock) {
     const std::int64_t group = cut.group(number), end = cut.end_point(group);
     double* block = scratch.of(worker) + distance_scratch(queries.cols);
-    DistanceBlock b{queries, points, cut.query(number), cut.rows(number),  0,
-                    0,       block,  kPoints,           scratch.of(worker)};
+    DistanceBlock b{queries, points,  cut.query(number),  cut.rows(number), 0,      0,
+                    block,   kPoints, scratch.of(worker), nullptr,          nullptr};
     for (b.point = cut.first_point(group); b.point < end; b.point += kPoints) {
       b.count = std::min(kPoints, end - b.point);
       table.distances(b);

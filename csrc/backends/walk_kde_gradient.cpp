@@ -38,7 +38,8 @@ class Gradient {
   void add(std::int64_t query, const std::int64_t* at, std::int64_t count, const double* sq) {
     if (!sq) {
       sq_.resize(static_cast<std::size_t>(count));
-      kernels_.distances_to({queries_, points_, query, at, count, sq_.data(), scratch_.of(0)});
+      kernels_.distances_to(
+          {queries_, points_, query, at, count, sq_.data(), scratch_.of(0), nullptr});
       sq = sq_.data();
     }
     kept_.clear();
@@ -125,7 +126,7 @@ bool kde_gradient(const Plan& plan, const Matrix& queries, const Matrix& points,
         screening.limit(i, gradient.reach(begin + first + i) * screening.unit());
       }
       std::vector<double> sq;
-      const auto settle = [&](std::int64_t i) {
+      const auto settle = [&](std::int64_t i, std::int64_t) {
         const Hit* hits = screening.hits(i);
         const auto found = static_cast<std::size_t>(screening.found(i));
         at.resize(found);

@@ -108,7 +108,8 @@ class Answer {
       sq[j] = hits[j].low;
     }
     if (!exact && count > 0) {
-      kernels_.distances_to({queries_, points_, query, at.data(), count, sq.data(), scratch});
+      kernels_.distances_to(
+          {queries_, points_, query, at.data(), count, sq.data(), scratch, nullptr});
     }
     double* heap = sq_ + query * k_;
     const std::lock_guard<std::mutex> lock(mutexes_[query % kMutexes]);
@@ -271,7 +272,8 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
       Nearest nearest(answer, shared, screening, k, begin + first, cut.rows(number), scratch.of(0));
       if (!screening.scan(
               points, cut.first_point(group), cut.end_point(group),
-              [&](std::int64_t i) { nearest.settle(i); }, [&] { return clock.go_on(); })) {
+              [&](std::int64_t i, std::int64_t) { nearest.settle(i); },
+              [&] { return clock.go_on(); })) {
         return;
       }
       nearest.leave(pending[static_cast<std::size_t>(number)]);

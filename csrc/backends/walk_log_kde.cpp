@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backends/dispatch.hpp"
+#include "backends/expansion.hpp"
 #include "backends/extremes.hpp"
 #include "backends/kernels.hpp"
 #include "backends/screening.hpp"
@@ -21,6 +22,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Queries whose distances to a whole chunk are held at a time: 2 MiB.
 constexpr std::int64_t kDenseRows = 32;
+
+// Chunks that are not screened after one in which most of the pairs mattered.
+constexpr int kCrowded = 15;
 
 // States of the queries of one call: merged at once where one task sees all chunks in order, else
 // kept by chunk and merged at the end, in the same order.
@@ -71,7 +75,7 @@ class States {
 class Chunks {
  public:
   Chunks(const Plan& plan, const Matrix& queries, const Matrix& points, const std::int64_t* exclude,
-         const Density& density, const Extremes& most, States& states)
+         const Density& density, const Extremes& most, const Expansion& expansion, States& states)
       : plan_(plan),
         table_(kernels(plan.isa)),
         queries_(queries),
@@ -79,6 +83,7 @@ class Chunks {
         exclude_(exclude),
         density_(density),
         most_(most),
+        expansion_(expansion),
         states_(states),
         scratch_(1, distance_scratch(queries.cols)),
         exponents_(1, kKdeChunk) {}
@@ -88,16 +93,25 @@ class Chunks {
              Clock& clock) {
     if (!block_) block_ = std::make_unique<PerWorker<double>>(1, kDenseRows * kKdeChunk);
     const std::int64_t first = chunk * kChunk, count = std::min(kChunk, points_.rows - first);
+    if (expansion_.centre() && chunk != packed_chunk_) {
+      if (!panels_) {
+        panels_ = std::make_unique<PerWorker<double>>(1, expanded_panels(kChunk, points_.cols));
+      }
+      table_.panels({points_, first, count, expansion_.centre(), panels_->of(0)});
+      packed_chunk_ = chunk;
+    }
     for (std::int64_t row = query; row < query + rows; row += kDenseRows) {
       const std::int64_t some = std::min(kDenseRows, query + rows - row);
-      for (std::int64_t j = 0; j < count; j += kPoints) {
-        table_.distances({queries_, points_, begin + row, some, first + j,
-                          std::min(kPoints, count - j), block_->of(0) + j, kKdeChunk,
-                          scratch_.of(0)});
-        if (!clock.go_on()) return false;
-      }
+      table_.distances({queries_, points_, begin + row, some, first, count, block_->of(0),
+                        kKdeChunk, scratch_.of(0), expansion_.centre(),
+                        panels_ ? panels_->of(0) : nullptr});
+      if (!clock.go_on()) return false;
       for (std::int64_t i = 0; i < some; ++i) {
         double* sq = block_->of(0) + i * kKdeChunk;
+        if (expansion_.centre() && !expansion_.holds(begin + row + i)) {
+          table_.distances({queries_, points_, begin + row + i, 1, first, count, sq, kKdeChunk,
+                            scratch_.of(0), nullptr, nullptr});
+        }
         if (exclude_) {
           const std::int64_t skip = exclude_[begin + row + i] - first;
           if (skip >= 0 && skip < count) sq[skip] = kInfinity;
@@ -122,12 +136,16 @@ class Chunks {
       screen.limit(i, limits_[static_cast<std::size_t>(i)]);
     }
     const std::int64_t first = chunk * kChunk, end = std::min(points_.rows, first + kChunk);
-    const auto settle = [&](std::int64_t i) { narrow(screen, i); };
-    if (!screen.scan(points_, first, end, settle, [&] { return clock.go_on(); })) return false;
-    std::int64_t crowded = 0;
-    for (std::int64_t i = 0; i < rows; ++i) crowded += crowded_[static_cast<std::size_t>(i)];
-    if (4 * crowded > rows) {
-      crowded_chunks_ = 4;
+    const auto settle = [&](std::int64_t i, std::int64_t points) { narrow(screen, i, points); };
+    crowded_queries_ = 0;
+    bool stopped = false;
+    const auto pause = [&] {
+      stopped = !clock.go_on();
+      return !stopped && 4 * crowded_queries_ <= rows;
+    };
+    if (!screen.scan(points_, first, end, settle, pause)) {
+      if (stopped) return false;
+      crowded_chunks_ = kCrowded;
       return dense(begin, query, rows, chunk, clock);
     }
     for (std::int64_t i = 0; i < rows; ++i) {
@@ -174,7 +192,7 @@ class Chunks {
   }
 
   // New hits raise the two largest lower bounds, which lower the limit.
-  void narrow(Screening& screen, std::int64_t i) {
+  void narrow(Screening& screen, std::int64_t i, std::int64_t points) {
     const auto row = static_cast<std::size_t>(i);
     const std::size_t bandwidths = density_.sq_bandwidths.size();
     Top* tops = tops_.data() + row * bandwidths;
@@ -194,10 +212,12 @@ class Chunks {
       screen.limit(i, limits_[row]);
     }
     const std::int64_t room = screen.capacity() - screen.strip();
-    if (screen.found(i) > room) {
+    const bool early = points == 2 * kFirstStrip;
+    if (early || screen.found(i) > room) {
       screen.keep_below(i, limits_[row]);
-      if (screen.found(i) > room) {
+      if (screen.found(i) > (early ? kFirstStrip : room)) {
         crowded_[row] = 1;
+        ++crowded_queries_;
         screen.found(i) = 0;
         screen.limit(i, -kInfinity);
       }
@@ -217,8 +237,9 @@ class Chunks {
     }
     const auto count = static_cast<std::int64_t>(found);
     if (!screen.exact()) {
-      table_.distances_to(
-          {queries_, points_, begin + query, at_.data(), count, sq_.data(), scratch_.of(0)});
+      table_.distances_to({queries_, points_, begin + query, at_.data(), count, sq_.data(),
+                           scratch_.of(0),
+                           expansion_.holds(begin + query) ? expansion_.centre() : nullptr});
       distances_ += count;
     }
     put(chunk, query, sq_.data(), at_.data(), count);
@@ -240,14 +261,17 @@ class Chunks {
   const std::int64_t* exclude_;
   const Density& density_;
   const Extremes& most_;
+  const Expansion& expansion_;
   States& states_;
   PerWorker<double> scratch_, exponents_;
-  std::unique_ptr<PerWorker<double>> block_;
+  std::unique_ptr<PerWorker<double>> block_, panels_;
+  std::int64_t packed_chunk_ = -1;
   std::vector<Top> tops_;
   std::vector<double> limits_, sq_;
   std::vector<std::int64_t> at_;
   std::vector<std::int32_t> seen_;
   std::vector<char> crowded_;
+  std::int64_t crowded_queries_ = 0;
   int crowded_chunks_ = 0;
   std::int64_t distances_ = 0;
 };
@@ -262,6 +286,8 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
              const std::int64_t* exclude, const Density& density, Slots* slots) {
   const Frame common = frame(kernels(plan.isa), queries, points);
   const Extremes most = extremes(density, points.rows);
+  Expansion expansion;
+  if (!expansion.prepare(plan, queries, points, density)) return false;
   const auto bandwidths = static_cast<std::int64_t>(density.sq_bandwidths.size());
   plan.stats->pairs += queries.rows * points.rows;
   if (common.kernel) plan.stats->screened = true;
@@ -281,7 +307,7 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
     States states(cut, bandwidths, queries.rows, begin, slots);
     const auto task = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t group = cut.group(number), first = cut.query(number);
-      Chunks chunks(plan, queries, points, exclude, density, most, states);
+      Chunks chunks(plan, queries, points, exclude, density, most, expansion, states);
       std::unique_ptr<Screening> screen;
       if (packed) {
         screen =

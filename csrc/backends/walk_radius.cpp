@@ -20,8 +20,8 @@ bool straight(const Plan& plan, const Kernels& table, const Matrix& queries, con
     const std::int64_t group = cut.group(number), end = cut.end_point(group);
     double* block = scratch.of(worker) + distance_scratch(queries.cols);
     std::int64_t* found = partial.data() + group * queries.rows;
-    DistanceBlock b{queries, points, cut.query(number), cut.rows(number),  0,
-                    0,       block,  kPoints,           scratch.of(worker)};
+    DistanceBlock b{queries, points,  cut.query(number),  cut.rows(number), 0,      0,
+                    block,   kPoints, scratch.of(worker), nullptr,          nullptr};
     for (b.point = cut.first_point(group); b.point < end; b.point += kPoints) {
       b.count = std::min(kPoints, end - b.point);
       table.distances(b);
@@ -73,7 +73,7 @@ bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points
       std::vector<std::int64_t> at;
       std::vector<double> sq;
       std::int64_t computed = 0;
-      const auto settle = [&](std::int64_t i) {
+      const auto settle = [&](std::int64_t i, std::int64_t) {
         const std::int64_t query = begin + first + i;
         const double most = sq_radius[query];
         std::int64_t& count = partial[static_cast<std::size_t>(group * rows + first + i)];
@@ -90,7 +90,7 @@ bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points
         if (at.empty()) return;
         sq.resize(at.size());
         table.distances_to({queries, points, query, at.data(), static_cast<std::int64_t>(at.size()),
-                            sq.data(), scratch.of(worker)});
+                            sq.data(), scratch.of(worker), nullptr});
         computed += static_cast<std::int64_t>(at.size());
         for (const double d : sq) count += d <= most;
       };

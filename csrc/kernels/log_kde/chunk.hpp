@@ -9,38 +9,72 @@ namespace genmem::GENMEM_ISA {
 
 inline int64_t point_of(const KdeChunk& b, int64_t i) { return b.at ? b.at[i] : b.first + i; }
 
-// Exponents, filled up with -inf to a whole register; returns how many.
+// The two largest of a stream, lane by lane.
 template <class L>
-inline int64_t exponents(const KdeChunk& b) {
+struct TwoLargest {
+  typename L::Reg first = L::broadcast(kLowest), second = L::broadcast(kLowest);
+
+  void add(typename L::Reg x) {
+    second = L::max(second, L::min(first, x));
+    first = L::max(first, x);
+  }
+  // Among all lanes; equal ones count twice.
+  void among_lanes(double& top, double& next) const {
+    double lanes[2 * L::kWidth];
+    L::store(lanes, first);
+    L::store(lanes + L::kWidth, second);
+    top = next = kLowest;
+    for (const double x : lanes) {
+      next = x > top ? top : x > next ? x : next;
+      top = x > top ? x : top;
+    }
+  }
+};
+
+// Exponents, filled up with -inf to a whole register, and the two largest; returns how many.
+template <class L>
+inline int64_t exponents(const KdeChunk& b, double& top, double& next) {
   double* a = b.exponents;
   const KdeTerms& terms = b.terms;
-  const int64_t whole = b.count / L::kWidth * L::kWidth;
-  if (terms.kind == KernelKind::gaussian && !terms.sq_scale) {
+  TwoLargest<L> largest;
+  const int64_t end = (b.count + L::kWidth - 1) / L::kWidth * L::kWidth;
+  if (terms.kind == KernelKind::gaussian && !terms.sq_scale && !terms.log_weight) {
     const double slope = -0.5 / terms.sq_bandwidth;
     const typename L::Reg slopes = L::broadcast(slope);
+    const int64_t whole = b.count / L::kWidth * L::kWidth;
     for (int64_t i = 0; i < whole; i += L::kWidth) {
-      L::store(a + i, L::mul(L::load(b.sq + i), slopes));
+      const typename L::Reg x = L::mul(L::load(b.sq + i), slopes);
+      L::store(a + i, x);
+      largest.add(x);
     }
-    for (int64_t i = whole; i < b.count; ++i) a[i] = b.sq[i] * slope;
+    if (whole < end) {
+      for (int64_t i = whole; i < end; ++i) a[i] = i < b.count ? b.sq[i] * slope : kLowest;
+      largest.add(L::load(a + whole));
+    }
   } else {
     for (int64_t i = 0; i < b.count; ++i) {
       const double scale = terms.sq_scale ? terms.sq_scale[point_of(b, i)] : 1.0;
       a[i] = log_kernel(terms.kind, b.sq[i] / (terms.sq_bandwidth * scale));
     }
+    if (terms.log_weight) {
+      for (int64_t i = 0; i < b.count; ++i) a[i] += terms.log_weight[point_of(b, i)];
+    }
+    for (int64_t i = b.count; i < end; ++i) a[i] = kLowest;
+    for (int64_t i = 0; i < end; i += L::kWidth) largest.add(L::load(a + i));
   }
-  if (terms.log_weight) {
-    for (int64_t i = 0; i < b.count; ++i) a[i] += terms.log_weight[point_of(b, i)];
-  }
-  const int64_t end = (b.count + L::kWidth - 1) / L::kWidth * L::kWidth;
-  for (int64_t i = b.count; i < end; ++i) a[i] = kLowest;
+  largest.among_lanes(top, next);
   return end;
 }
 
+// The first place of `value`, or the last place: unchecked input may hold a NaN, which equals
+// nothing.
 template <class L>
-inline double highest(const double* a, int64_t count) {
-  typename L::Reg best = L::broadcast(kLowest);
-  for (int64_t j = 0; j < count; j += L::kWidth) best = L::max(best, L::load(a + j));
-  return L::highest(best);
+inline int64_t place_of(const double* a, int64_t count, double value) {
+  const typename L::Reg wanted = L::broadcast(value);
+  int64_t i = 0;
+  while (i + L::kWidth < count && !L::any_less_equal(wanted, L::load(a + i))) i += L::kWidth;
+  while (i < count - 1 && a[i] != value) ++i;
+  return i;
 }
 
 // sum of exp(a - max) over the terms at most kNegligible below max, by place in the chunk modulo
@@ -74,16 +108,15 @@ inline Slots chunk_slots(const KdeChunk& b) {
   clear(s);
   if (b.count == 0) return s;
   double* a = b.exponents;
-  const int64_t count = exponents<L>(b);
-  s.top = highest<L>(a, count);
-  if (s.top == kLowest) return s;
-  // Unchecked input may hold a NaN, which equals nothing: the search must end all the same.
-  int64_t at = 0;
-  while (at < b.count - 1 && a[at] != s.top) ++at;
+  double top, next;
+  const int64_t count = exponents<L>(b, top, next);
+  if (top == kLowest) return s;
+  const int64_t at = place_of<L>(a, b.count, top);
+  s.top = top;
   s.top_index = point_of(b, at);
+  s.max = next;
   a[at] = kLowest;
-  s.max = highest<L>(a, count);
-  if (s.max != kLowest) s.sum = sum_exp<L>(b, count, s.max);
+  if (next != kLowest) s.sum = sum_exp<L>(b, count, next);
   return s;
 }
 

@@ -156,7 +156,7 @@ inline void pack_listed(const Matrix& y, const int64_t* at, int64_t count, doubl
   }
 }
 
-// sq[j] for row x_row of x and rows at[j] of y. Scratch: distance_scratch(cols).
+// sq[j] for row x_row of x and rows at[j] of y, differences first. Scratch: distance_scratch(cols).
 template <class L>
 inline void distance_list(const Matrix& x, int64_t x_row, const Matrix& y, const int64_t* at,
                           int64_t count, double* sq, double* scratch) {

@@ -9,6 +9,10 @@
 //               eight  feature c in chain c mod 8, then one tree: wider rows. A single pair keeps
 //                      the multiply-adders busy, which a screened search needs
 //             Relative error of a sum of squares: (d + 3) u, u = 2^-53.
+//             With a centre c, rows of at most kChainDepth features are expanded instead:
+//               |x - y|^2 = |x - c|^2 + |y - c|^2 - 2 (x - c).(y - c), at least 0
+//             which is off by 2 (d + 4) u (|x - c| + |y - c|)^2: for densities whose bandwidth is
+//             wide enough not to feel it. It costs half as much.
 // Cost        2 flops (product) or 3 (squared difference) per pair and feature. A block stays in a
 //             core's second-level cache.
 #pragma once
@@ -45,8 +49,23 @@ struct DistanceBlock {
   int64_t point, count;  // any number
   double* out;
   int64_t stride;
-  double* scratch;  // distance_scratch(cols)
+  double* scratch;       // distance_scratch(cols)
+  const double* centre;  // (cols,), or null: differences first
+  const double* panels;  // with a centre: the points as packed by a PanelsKernel, from `point` on
 };
+
+// Points of a block minus the centre, packed once for many queries.
+struct Panels {
+  Matrix points;
+  int64_t point, count;
+  const double* centre;
+  double* out;  // expanded_panels(count, cols)
+};
+
+// Doubles of so many packed points: panels of kPanel columns, each with their squared norms.
+static inline int64_t expanded_panels(int64_t count, int64_t cols) {
+  return (count + kPanel - 1) / kPanel * kPanel * (cols + 1);
+}
 
 // The squared distances of one query to the points named.
 struct DistanceList {
@@ -56,9 +75,11 @@ struct DistanceList {
   const int64_t* at;
   int64_t count;
   double* out;
-  double* scratch;  // distance_scratch(cols)
+  double* scratch;       // distance_scratch(cols)
+  const double* centre;  // (cols,), or null: differences first
 };
 
+using PanelsKernel = void (*)(const Panels&);
 using DistancesKernel = void (*)(const DistanceBlock&);
 using DistancesToKernel = void (*)(const DistanceList&);
 
