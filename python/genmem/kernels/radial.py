@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.special import gammaln
+import math
 
 KERNELS = (
     "gaussian",
@@ -22,26 +21,26 @@ def log_normaliser(kernel: str, d: int) -> float:
     gaussian exp(-u^2/2), epanechnikov 1 - u^2, biweight (1 - u^2)^2, tophat 1, exponential exp(-u),
     linear 1 - u, cosine cos(pi u / 2); all but gaussian and exponential end at u = 1.
     """
-    log_ball = 0.5 * d * np.log(np.pi) - gammaln(0.5 * d + 1)
+    log_ball = 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1)
     match kernel:
         case "gaussian":
-            value = 0.5 * d * np.log(2 * np.pi)
+            value = 0.5 * d * math.log(2 * math.pi)
         case "tophat":
             value = log_ball
         case "linear":
-            value = log_ball - np.log(d + 1)
+            value = log_ball - math.log(d + 1)
         case "exponential":
-            value = log_ball + gammaln(d + 1)
+            value = log_ball + math.lgamma(d + 1)
         case "epanechnikov" | "biweight":
             q = 1 if kernel == "epanechnikov" else 2
-            value = 0.5 * d * np.log(np.pi) + gammaln(q + 1) - gammaln(0.5 * d + q + 1)
+            value = 0.5 * d * math.log(math.pi) + math.lgamma(q + 1) - math.lgamma(0.5 * d + q + 1)
         case "cosine":
-            value = log_ball + np.log(_cosine_moment(d))
+            value = log_ball + math.log(_cosine_moment(d))
         case _:
             raise ValueError(
                 f"log_kde: kernel is {kernel!r}; one of {', '.join(KERNELS)} is wanted"
             )
-    return float(value)
+    return value
 
 
 def _cosine_moment(d: int) -> float:
@@ -50,6 +49,8 @@ def _cosine_moment(d: int) -> float:
     By parts once, then the series of the sine: its terms fall from the first at every d, while the
     usual recurrence from d - 2 to d subtracts nearly equal numbers and is noise from d = 24 on.
     """
-    j = np.arange(14)
-    sine = (-1.0) ** j * np.exp((2 * j + 1) * np.log(np.pi / 2) - gammaln(2 * j + 2))
-    return float(np.pi / 2 * (sine / (d + 2 * j + 2)).sum())
+    total = 0.0
+    for j in range(14):
+        log_sine = (2 * j + 1) * math.log(math.pi / 2) - math.lgamma(2 * j + 2)
+        total += (-1.0) ** j * math.exp(log_sine) / (d + 2 * j + 2)
+    return math.pi / 2 * total
