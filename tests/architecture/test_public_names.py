@@ -63,9 +63,17 @@ def test_studies() -> None:
         (
             "studies",
             {
-                "agreement", "attributes", "audit", "correlate",
+                "agreement", "attributes", "audit", "correlate", "copying_and_memorization",
                 "spearman", "partial_spearman", "kendall", "concordance", "overlap",
                 "rank_biased_overlap", "Correlation", "Concordance", "Overlap", "RankBiasedOverlap",
+            },
+        ),
+        (
+            "copying",
+            {
+                "nearest_ratio", "data_copying", "authenticity", "calibrated_distance",
+                "third_ratio", "near_duplicate_rate", "likelihood_divergence", "examine",
+                "CopyingDistances", "CopyingResult",
             },
         ),
         (

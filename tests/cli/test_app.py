@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from genmem.cli import app
 from genmem.errors import DataError
 
-VERBS = ("audit", "train", "memorization", "influence", "report", "config", "data")
+VERBS = ("audit", "train", "memorization", "influence", "copying", "report", "config", "data")
 
 
 @pytest.fixture
@@ -52,6 +52,8 @@ def test_the_options_that_readme_names_are_those_of_the_verbs(invoke: Callable[.
     named = {option.split()[0] for option in re.findall(r"`(--[^`]+)`", claim[1])}
     on_data = set(re.findall(r"^genmem (\w+) DATA", readme, re.MULTILINE))
     assert on_data
+    assert "`copying` takes them too" in readme
+    on_data.add("copying")
     assert named == {"--out", "--seed", "--threads", "--preset"}
     for verb in VERBS:
         told = set(re.findall(r"--[a-z]+", invoke(verb, "--help").stdout))

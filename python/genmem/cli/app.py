@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from genmem.cli import audit, config, data, influence, memorization, report, train
+from genmem.cli import audit, config, copying, data, influence, memorization, report, train
 from genmem.cli.options import DEBUG
 
 # What a wrong input, a full disk or a lost worker raises; Exit and Abort are RuntimeErrors too.
@@ -66,6 +66,7 @@ app.command("audit")(audit.audit)
 app.command("train")(train.train)
 app.command("memorization")(memorization.memorization)
 app.command("influence")(influence.influence)
+app.command("copying")(copying.copying)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.command("config")(config.config)

@@ -13,7 +13,7 @@ from genmem.arrays import Readable
 from genmem.copying.chance import generator
 from genmem.copying.distances import CopyingDistances, Near, Side, gathered
 from genmem.copying.exchange import EXCHANGEABLE, permutation_pvalue
-from genmem.copying.resampling import check_level, cluster_totals, percentile
+from genmem.copying.resampling import check_level, cluster_totals, wilson
 from genmem.copying.results import CopyingResult, policy
 from genmem.copying.sets import Features, Float64, Int64
 from genmem.density.parameters import check_count
@@ -193,23 +193,33 @@ def _interval(
     weights: Float64,
     options: tuple[int, float],
 ) -> tuple[float, float]:
-    """Percentile interval of the share when the points are resampled with what they own.
+    """Wilson's interval of the share, for as many rows as its spread over resamples is worth.
 
     A training row belongs to the nearer of its nearest generated and held-out row, half to each at
-    equal distance. share = g / (g + t), g and t = rows owned per generated and per held-out row.
-    To search anew in each resample would not do: it lacks 37 % of its points, copies among them.
+    equal distance. share = g / (g + t), g and t = rows owned per generated and per held-out row;
+    resampled are the points with what they own, in clusters of equal nearest training row. To
+    search anew in each resample would not do: it lacks 37 % of its points, copies among them.
     """
     resamples, level = options
     nearer = _nearer(*apart)
-    parts = {"generated": np.nan_to_num(nearer), "test": np.nan_to_num(1 - nearer)}
-    rates = []
+    defined = ~np.isnan(nearer)
+    parts: dict[Side, Float64] = {
+        "generated": np.nan_to_num(nearer),
+        "test": np.where(defined, 1 - nearer, 0.0),
+    }
+    rates, owners = [], 0
     for side, part in parts.items():
-        matched = held.matched[side]  # type: ignore[index]  # the two sides
-        place = near[side].positions[:, 0]  # type: ignore[index]
+        matched = held.matched[side]
+        place = near[side].positions[:, 0]
         owned = np.bincount(place, weights * part, minlength=len(matched))
-        clusters = held.to_train(side, 1).positions[matched, 0]  # type: ignore[arg-type]
+        clusters = held.to_train(side, 1).positions[matched, 0]
         values = np.column_stack([owned, np.ones(len(matched))])
         random = generator(held.seed, f"resamples of rho, {side}")
         totals = cluster_totals(values, clusters, resamples, random)
         rates.append(totals[:, 0] / totals[:, 1])
-    return percentile(_ratio(rates[0], rates[0] + rates[1]), level)
+        owners += len(np.unique(clusters[owned > 0]))
+    share = _mean(nearer[defined], weights[defined])
+    drawn = _ratio(rates[0], rates[0] + rates[1])
+    variance = float(np.nanvar(drawn)) if not np.isnan(drawn).all() else 0.0
+    rows = share * (1 - share) / variance if variance > 0 else max(owners, 1)
+    return wilson(share, rows, level)

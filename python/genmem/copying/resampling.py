@@ -51,16 +51,26 @@ def share_interval(
     p is 0 or 1 and resampling says nothing
 
     hits      (n,) 0 or 1;  clusters (n,)
-    A percentile interval of a share of 0 is 0 to 0, whatever n is; this one is not.
-    Source: Wilson (1927); Dean & Pagano (2015), for the effective number of rows in a survey.
     """
-    from scipy.stats import norm
-
     n, share = len(hits), float(hits.mean())
     groups = len(np.unique(clusters))
     totals = cluster_totals(np.column_stack([hits, np.ones(n)]), clusters, resamples, random)
     variance = float((totals[:, 0] / totals[:, 1]).var())
     rows = min(n, share * (1 - share) / variance) if variance > 0 else groups
+    return wilson(share, rows, level)
+
+
+def wilson(share: float, rows: float, level: float) -> tuple[float, float]:
+    """Wilson's interval of a share of so many independent rows; NaN if the share is.
+
+    A percentile interval of a share of 0 is 0 to 0, however few rows there are; this one is not.
+    Source: Wilson (1927), Probable inference, the law of succession, and statistical inference;
+    Dean & Pagano (2015), for an effective number of rows in a clustered survey.
+    """
+    from scipy.stats import norm
+
+    if np.isnan(share):
+        return np.nan, np.nan
     reach = norm.ppf((1 + level) / 2) ** 2 / rows
     centre = (share + reach / 2) / (1 + reach)
     half = np.sqrt(reach * (share * (1 - share) + reach / 4)) / (1 + reach)

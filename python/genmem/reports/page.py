@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from genmem.ledger import write_text
-from genmem.reports import plates, provenance, words
+from genmem.reports import copying, plates, provenance, words
 from genmem.reports.figures import Drawing
 from genmem.reports.figures.palette import DARK, LIGHT, declarations
 from genmem.reports.figures.scales import linear_width
@@ -53,6 +53,7 @@ def render(tables: Tables) -> tuple[str, list[Drawing]]:
         "matrix": plates.show(tables, plates.MATRIX),
         "pairwise": plates.show(tables, plates.PAIRS),
     }
+    copied = None if tables.copying is None else plates.show(tables, plates.COPYING)
     noun = tables.noun
     duplicates = tables.summary.get("duplicates", [])
     pairs = gallery.pairs()
@@ -82,10 +83,26 @@ def render(tables: Tables) -> tuple[str, list[Drawing]]:
             command=provenance.command(tables),
             glossary=GLOSSARY,
             bent=linear_width(tables.score[np.isfinite(tables.score)]) is not None,
+            copying=None if copied is None else _copying(tables, copied),
             **shown,
         )
     )
-    return text, [drawing for group in shown.values() for drawing in group.drawings]
+    groups = [*shown.values(), *([] if copied is None else [copied])]
+    return text, [drawing for group in groups for drawing in group.drawings]
+
+
+def _copying(tables: Tables, shown: plates.Shown) -> dict[str, Any]:
+    """What the section on copying shows."""
+    held = tables.copying
+    assert held is not None
+    return {
+        "lead": copying.lead(held),
+        "heads": copying.HEADS,
+        "rows": copying.rows(held),
+        "notes": copying.notes(held),
+        "matches": copying.matches(held),
+        "shown": shown,
+    }
 
 
 def _require(*packages: str) -> None:

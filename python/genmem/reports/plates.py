@@ -89,6 +89,15 @@ PAIRS = (
         figures.overlap,
     ),
 )
+COPYING = (
+    Plate(
+        "copying",
+        "copying/summary.json",
+        "how near generated samples are to the training samples",
+        figures.nearest_distances,
+    ),
+    Plate("copying", "copying/summary.json", "rho against M", figures.rho_and_memorization),
+)
 
 
 def show(tables: Tables, plates: tuple[Plate, ...]) -> Shown:

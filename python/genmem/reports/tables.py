@@ -22,6 +22,8 @@ from genmem.ledger import read_identity, read_unit
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genmem.reports.copying import Copying
+
 Floats = npt.NDArray[np.float64]
 FALSE_DISCOVERY_RATE = 0.05
 SCORES = "scores/memorization.parquet"
@@ -90,6 +92,7 @@ class Tables:
     correlations: pd.DataFrame | None
     agreement: pd.DataFrame | None
     images: Images | None
+    copying: Copying | None = None
 
     @property
     def n(self) -> int:
@@ -127,6 +130,8 @@ def read(run_directory: str | Path) -> Tables:
     Raises FileNotFoundError naming the file and the command that makes it, DataError if a file is
     not what it should be.
     """
+    from genmem.reports.copying import read as read_copying
+
     directory = Path(run_directory)
     _required(directory)
     summary = _summary(directory / "summary.json")
@@ -145,6 +150,7 @@ def read(run_directory: str | Path) -> Tables:
         correlations=_optional(directory, "tables/attribute_correlations.parquet"),
         agreement=_optional(directory, "tables/agreement.parquet"),
         images=_images(directory / "images.safetensors"),
+        copying=read_copying(directory),
     )
 
 

@@ -6,6 +6,10 @@ from genmem.studies.attributes import correlate as correlate
 from genmem.studies.audit import audit as audit
 from genmem.studies.concordance import Concordance as Concordance
 from genmem.studies.concordance import concordance as concordance
+from genmem.studies.copying_and_memorization import CopyingAndMemorization as CopyingAndMemorization
+from genmem.studies.copying_and_memorization import (
+    copying_and_memorization as copying_and_memorization,
+)
 from genmem.studies.correlation import Correlation as Correlation
 from genmem.studies.correlation import kendall as kendall
 from genmem.studies.correlation import partial_spearman as partial_spearman

@@ -1,0 +1,259 @@
+"""`genmem copying RUN`: does what a model generates repeat its training data?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genmem.cli.options import Debug, Preset, PresetName, Seed, Threads
+from genmem.cli.progress import progress
+
+if TYPE_CHECKING:
+    from genmem.datasets import Dataset
+    from genmem.studies.copying_run import Samples
+
+
+class Space(StrEnum):
+    """What distances are taken over."""
+
+    pixels = "pixels"
+    pca = "pca"
+
+
+def _set(name: str, what: str) -> Any:
+    return typer.Option(
+        f"--{name}",
+        metavar="DATA",
+        help=f"{what}: a data set by name, a folder of images, an .npz with x, or an .npy.",
+        show_default=False,
+    )
+
+
+def copying(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Run directory that `genmem train` or `genmem audit` wrote: its training samples, "
+            "samples it did not see, and what its model generates are compared. Leave it out to "
+            "give all three sets.",
+            show_default=False,
+        ),
+    ] = None,
+    train: Annotated[str | None, _set("train", "Training samples, in place of RUN")] = None,
+    test: Annotated[
+        str | None,
+        _set(
+            "test",
+            "Held-out samples (default: the test split of the data of RUN; without one, "
+            "models of the same recipe are trained with a fold of the data held out)",
+        ),
+    ] = None,
+    generated: Annotated[str | None, _set("generated", "Generated samples, with --train")] = None,
+    data: Annotated[
+        str | None,
+        _set("data", "Samples that RUN was made of (default: the data set of the name in RUN)"),
+    ] = None,
+    features: Annotated[
+        Space,
+        typer.Option(
+            "--features",
+            help="Space of the distances: pixels, or 64 principal components of the training "
+            "samples.",
+        ),
+    ] = Space.pixels,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Directory of the tables; the same command again goes on with what is missing in "
+            "it; one that holds another test is refused (default: RUN/copying, where "
+            "`genmem report RUN` finds it; with --train, genmem-TRAIN-copying here).",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    preset: Preset = PresetName.quick,
+    debug: Debug = False,
+) -> None:
+    """Test whether generated samples repeat training data more than held-out samples do.
+
+    Every test is shown with the same of held-out samples, its interval and p-value. Writes
+    scores/copying.parquet, one row per generated sample, and summary.json. Of a run with
+    memorization scores, the nearest-neighbour ratio of every training sample is related to them.
+    """  # fmt: skip
+    if (run is None) == (train is None):
+        raise typer.BadParameter("RUN or --train: exactly one of them is wanted")
+    options: dict[str, Any] = {
+        "preset": preset.value, "features": features.value, "seed": seed, "threads": threads
+    }  # fmt: skip
+    if run is not None:
+        if generated is not None:
+            raise typer.BadParameter("--generated: the model of RUN generates; give --train for it")
+        summary, place = _of_run(run, data, test, out, options)
+    else:
+        if test is None or generated is None or train is None or data is not None:
+            raise typer.BadParameter("--train: --test and --generated are wanted, and no --data")
+        place = out or Path(f"genmem-{Path(train).stem}-copying")
+        summary = _of_sets((train, test, generated), place, options)
+    _say(summary, place)
+
+
+def _of_run(
+    run: Path, data: str | None, test: str | None, out: Path | None, options: dict[str, Any]
+) -> tuple[dict[str, Any], Path]:
+    from genmem.studies.copying_run import copying_of_run
+
+    place = out or run / "copying"
+    samples = _data_of(run, data)
+    heldout = _heldout(samples, data, test)
+    with progress() as tell:
+        return copying_of_run(run, samples, heldout, place, progress=tell, **options), place
+
+
+def _of_sets(names: tuple[str, str, str], out: Path, options: dict[str, Any]) -> dict[str, Any]:
+    from genmem.studies.copying_run import copying_of_sets
+
+    held = [_samples(name, "test" if at == 1 else "train") for at, name in enumerate(names)]
+    train, test, generated = _one_scale(held)
+    with progress() as tell:
+        return copying_of_sets(train, test, generated, out, progress=tell, **options)
+
+
+def _data_of(run: Path, data: str | None) -> Dataset:
+    """The samples that a run was made of: as many as it says, of the set that it names."""
+    from genmem import datasets
+    from genmem.errors import DataError
+    from genmem.ledger import read_identity
+
+    stored = read_identity(run)["data"]
+    name, count = str(stored["name"]), int(stored.get("n", stored.get("samples", 0)))
+    try:
+        return datasets.load(data or name, limit=count)
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(
+            f"{run} was made of {name}, which cannot be loaded by that name; give the samples "
+            f"with --data ({error})"
+        ) from error
+
+
+def _heldout(samples: Dataset, data: str | None, test: str | None) -> Dataset | None:
+    """What --test names, or the test split of the data; None if there is neither."""
+    from genmem import datasets
+    from genmem.errors import DataError
+
+    if test is not None:
+        return _load(test, "test")
+    try:
+        return datasets.load(data or samples.name, split="test")
+    except DataError:
+        return None
+
+
+def _load(name: str, split: str) -> Dataset:
+    """A set by name or path; its test split where it has one and that is asked for."""
+    from genmem import datasets
+    from genmem.errors import DataError
+
+    if split == "test":
+        try:
+            return datasets.load(name, split="test")
+        except DataError:
+            pass
+    return datasets.load(name)
+
+
+def _samples(name: str, split: str) -> Any:
+    """An array of an .npy file, or a data set."""
+    import numpy as np
+
+    path = Path(name)
+    if path.suffix.lower() == ".npy" and path.is_file():
+        return np.load(path, allow_pickle=False)
+    return _load(name, split)
+
+
+def _one_scale(held: list[Any]) -> list[Samples]:
+    """Three sets as bytes if all are, else in 0..1: bytes by their range, floats as they are.
+
+    Raises DataError for floats outside 0..1 beside bytes.
+    """
+    import numpy as np
+
+    from genmem.errors import DataError
+    from genmem.studies.copying_run import Samples
+
+    raw = [one if isinstance(one, np.ndarray) else one.x for one in held]
+    if len({x.dtype == np.uint8 for x in raw}) > 1:
+        for number, (one, x) in enumerate(zip(held, raw, strict=True)):
+            if x.dtype == np.uint8:
+                raw[number] = x / np.float32(255) if isinstance(one, np.ndarray) else one.unit()
+            elif x.min() < 0 or x.max() > 1:
+                raise DataError(
+                    f"copying: set {number + 1} holds numbers in {x.min():g}..{x.max():g} beside "
+                    "bytes; 0..1 is wanted, or bytes for all three"
+                )
+    names = ("training samples", "held-out samples", "generated samples")
+    return [
+        Samples(
+            x,
+            np.arange(len(x), dtype=np.int64) if isinstance(one, np.ndarray) else one.index,
+            names[number] if isinstance(one, np.ndarray) else f"{one.name}, {names[number]}",
+        )
+        for number, (one, x) in enumerate(zip(held, raw, strict=True))
+    ]
+
+
+def _say(summary: dict[str, Any], place: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    counts, console = summary["counts"], Console()
+    console.print(
+        f"{counts['train']:,} training, {counts['test']:,} held-out and {counts['generated']:,} "
+        f"generated samples, {summary['features']}; held out: {summary['sets']['test']}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    table = Table()
+    for heading in ("test", "copying", "generated", "held-out", "95 % interval", "p", "q"):
+        table.add_column(heading, no_wrap=heading != "test", overflow="fold")
+    for one in summary["table"]:
+        ends = f"{_number(one['lower'])} to {_number(one['upper'])}"
+        values = [_number(one[name]) for name in ("value", "reference", "pvalue", "qvalue")]
+        table.add_row(one["short"], one["copying_is"], *values[:2], ends, *values[2:])
+    console.print(table)
+    copies = summary["tests"][0]["copies"]
+    typer.echo(f"exact copies among the generated samples: {copies}")
+    for note in [*summary["notes"], *(note for one in summary["tests"] for note in one["notes"])]:
+        typer.echo(f"note: {note}")
+    if summary["memorization"] is not None:
+        _say_related(summary["memorization"])
+    for warning in summary["warnings"]:
+        typer.echo(f"warning: {warning}")
+    typer.echo(f"tables: {place}")
+
+
+def _say_related(found: dict[str, Any]) -> None:
+    one = found["correlation"]
+    typer.echo(
+        f"rank correlation of log rho with M: {_number(one['value'])} "
+        f"({_number(one['lower'])} to {_number(one['upper'])}), {one['n']:,} samples, "
+        f"reliability of log rho {_number(found['reliability'])}"
+    )
+    if found["partial"] is not None:
+        left = found["partial"]
+        typer.echo(
+            f"with attributes of the data held fixed: {_number(left['value'])} "
+            f"({_number(left['lower'])} to {_number(left['upper'])})"
+        )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
