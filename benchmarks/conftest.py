@@ -1,130 +1,107 @@
-"""One row per contender: time, ratio to genmem, error against float64, processor per wall time.
+"""One table of all duels, printed at the end.
 
-The answer is checked before the clock starts. A rival outside the gate is timed and shown as FAIL;
+The answer is checked before any clock starts. A rival outside the gate is timed and shown as FAIL;
 genmem outside the gate fails the test. Nothing here imports numpy: `equal_threads` comes before it.
 """
 
 import datetime
+import os
 import platform
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from duels import HEADINGS, Clocked, Contender, Row, clocked, duel_rows
 from equal_threads import THREADS
 
 LIBRARIES = (
-    "genmem",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "torch",
-    "faiss-cpu",
-    "captum",
-    "dattri",
-    "dattri-llm",
+    *("genmem", "numpy", "scipy", "scikit-learn", "torch", "faiss-cpu", "usearch", "pykeops"),
+    *("captum", "dattri", "dattri-llm"),
 )
-
-
-@dataclass
-class Row:
-    """One contender on one problem."""
-
-    problem: str
-    contender: str
-    seconds: float
-    cpu_per_wall: float
-    error: float
-    unit: str
-    passes: bool
-
-
-@dataclass
-class Rows:
-    """What this session measured, in order."""
-
-    rows: list[Row] = field(default_factory=list)
-
-
-KEY = pytest.StashKey[Rows]()
+ROWS = pytest.StashKey[list[Row]]()
+LOAD = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--results", default=None, help="also write the table to this Markdown file")
+    parser.addoption(
+        "--cpu-clock",
+        action="store_true",
+        help="times are processor seconds over threads: for a machine that others use too",
+    )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[KEY] = Rows()
+    config.stash[ROWS] = []
+    config.stash[LOAD] = os.getloadavg()[0]
+    config.option.benchmark_quiet = True  # its table knows neither rivals nor errors
 
 
 @pytest.fixture
-def threads() -> int:
-    return THREADS
+def duel(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """duel(op, shape, threads, ours, rivals): errors, then least times, then rows.
 
-
-@pytest.fixture
-def contest(benchmark: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
-    """contest(problem, contender, run, error, gate, unit): check the answer, then time `run`."""
+    products  multiply-adds of the whole problem: the table says their rate and share of the peak
+    """
+    from yardsticks import peaks, shares
 
     def enter(
-        problem: str,
-        contender: str,
-        run: Callable[[], Any],
-        error: Callable[[Any], float],
-        gate: float,
-        unit: str,
-        rounds: int = 5,
+        op: str,
+        shape: str,
+        threads: int,
+        ours: list[Contender],
+        rivals: list[Contender],
+        products: float | None = None,
+        remark: Callable[[Clocked], str] = lambda one: "",
     ) -> None:
-        wrong = float(error(run()))
-        passes = wrong <= gate
-        assert passes or not contender.startswith("genmem"), (
-            f"error {wrong:.1e} {unit}, gate {gate}"
+        cpu_clock = request.config.getoption("--cpu-clock")
+        yardsticks = peaks() if products else []
+        all_ = clocked([*ours, *rivals, *yardsticks], threads, benchmark, cpu_clock)
+        ours_, rest = all_[: len(ours)], all_[len(ours) :]
+        for one in ours_:
+            assert one.error is not None
+            assert one.error <= one.contender.gate, f"{one.contender.name}: {one.verdict}"
+
+        def seen(one: Clocked) -> str:
+            rate = shares(one, products, rest[len(rivals) :]) if products else ""
+            return "; ".join(note for note in (rate, remark(one), one.remark) if note)
+
+        rows = duel_rows(op, shape, threads, ours_, rest[: len(rivals)], seen)
+        request.config.stash[ROWS].extend(rows)
+        benchmark.extra_info.update(
+            op=op, shape=shape, threads=threads, rows=[row.cells() for row in rows]
         )
-        started, used = time.perf_counter(), time.process_time()
-        benchmark.pedantic(run, rounds=rounds, iterations=1, warmup_rounds=0)
-        share = (time.process_time() - used) / (time.perf_counter() - started)
-        seconds = benchmark.stats.stats.median
-        benchmark.extra_info.update(problem=problem, contender=contender, error=wrong, unit=unit)
-        row = Row(problem, contender, seconds, share, wrong, unit, passes)
-        request.config.stash[KEY].rows.append(row)
 
     return enter
 
 
+@pytest.fixture
+def put(request: pytest.FixtureRequest) -> Callable[[Row], None]:
+    """A row that is no duel: growth, memory."""
+    return request.config.stash[ROWS].append
+
+
 def table(rows: list[Row]) -> list[str]:
-    """Markdown rows, contenders of a problem together, genmem first with ratio 1."""
-    lines = [
-        "| problem | contender | median | x genmem's time | error | cpu/wall |",
-        "|---|---|---|---|---|---|",
-    ]
-    for problem in dict.fromkeys(row.problem for row in rows):
-        group = [row for row in rows if row.problem == problem]
-        ours = [row.seconds for row in group if row.contender == "genmem"]
-        for row in group:
-            ratio = f"{row.seconds / ours[0]:.2f}" if ours else "-"
-            verdict = "" if row.passes else " **FAIL**"
-            lines.append(
-                f"| {row.problem} | {row.contender} | {row.seconds * 1e3:.1f} ms | {ratio} "
-                f"| {row.error:.0e} {row.unit}{verdict} | {row.cpu_per_wall:.2f} |"
-            )
-    return lines
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *(row.cells() for row in rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
-def heading() -> list[str]:
+def heading(load: float, cpu_clock: bool) -> list[str]:
     """Machine, instruction set, threads, versions."""
     from genmem import config
 
-    said = config()
     versions = ", ".join(
         f"{name} {metadata.version(name)}" for name in LIBRARIES if installed(name)
     )
     return [
-        f"{datetime.date.today()}, {processor()}, backend auto = {said['auto']}, "
-        f"{THREADS} thread{'s' if THREADS > 1 else ''}, Python {platform.python_version()}.",
+        f"{datetime.datetime.now():%Y-%m-%d %H:%M}, {processor()}, load {load:.1f} before "
+        f"the start, backend auto = {config()['auto']}, {' and '.join(map(str, THREADS))} threads, "
+        f"{'processor time over threads' if cpu_clock else 'least wall time'}, "
+        f"Python {platform.python_version()}.",
         versions + ".",
     ]
 
@@ -147,10 +124,10 @@ def installed(name: str) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    rows = config.stash[KEY].rows
+    rows = config.stash[ROWS]
     if not rows:
         return
-    lines = [*heading(), "", *table(rows)]
+    lines = [*heading(config.stash[LOAD], config.getoption("--cpu-clock")), "", *table(rows)]
     terminalreporter.section("genmem against its rivals")
     for line in lines:
         terminalreporter.write_line(line)

@@ -2,10 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
+from backends import usable_backends
+from duels import Contender
 from equal_threads import THREADS
 from genmem.kernels import Factors, LayerFactors, grad_dot
 from genmem.reference.grad_dot import gradients
@@ -19,6 +22,7 @@ LAYERS = [
     (256, 512, None),
     (512, 784, None),
 ]
+GATE = 1e-5  # relative to the product of the norms
 CASES = [(64, 256, 4), (64, 1024, 1)]  # queries, points, draws
 
 
@@ -44,15 +48,10 @@ def problem(case: tuple[int, int, int]) -> tuple[Factors, Factors, np.ndarray, n
     return q, x, sum(g @ h.T for g, h in zip(a, b, strict=True)), norms
 
 
-def genmem_grad_dot(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
-    return lambda: grad_dot(q, x, threads=THREADS)
-
-
 def torch_factors(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
     """Token products of every layer in full, then a sum over the tokens of each pair."""
     import torch
 
-    torch.set_num_threads(THREADS)
     pairs = [
         (
             *(torch.from_numpy(v) for v in (lq.inputs, lq.gradients, lx.inputs, lx.gradients)),
@@ -75,8 +74,6 @@ def torch_gradients(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
     """The gradients of every sample formed, then one product per layer."""
     import torch
 
-    torch.set_num_threads(THREADS)
-
     def formed(layer: LayerFactors, samples: int) -> "torch.Tensor":
         a = torch.from_numpy(layer.inputs).view(samples, -1, layer.inputs.shape[1])
         g = torch.from_numpy(layer.gradients).view(samples, -1, layer.gradients.shape[1])
@@ -95,21 +92,21 @@ def torch_gradients(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
     return run
 
 
-CONTENDERS = {
-    "genmem": genmem_grad_dot,
-    "torch factors": torch_factors,
-    "torch per-sample gradients": torch_gradients,
-}
+RIVALS = {"torch factors": torch_factors, "torch per-sample gradients": torch_gradients}
 
 
-@pytest.mark.parametrize("contender", CONTENDERS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_grad_dot(contest: Callable[..., None], case: tuple[int, int, int], contender: str) -> None:
+def test_grad_dot(duel: Callable[..., None], case: tuple[int, int, int]) -> None:
     q, x, truth, norms = problem(case)
 
-    def error(products: np.ndarray) -> float:
-        return float((np.abs(products[:8, :32] - truth) / norms).max())
+    def check(products: np.ndarray) -> tuple[float, str]:
+        return float((np.abs(products[:8, :32] - truth) / norms).max()), ""
+
+    def ours(backend: str) -> Contender:
+        run = partial(grad_dot, q, x, threads=THREADS[0], backend=backend)
+        return Contender(backend, run, check, GATE)
 
     m, n, draws = case
-    name = f"grad_dot MLP VAE m={draws} Q={m} N={n}"
-    contest(name, contender, CONTENDERS[contender](q, x), error, 1e-5, "relative", rounds=3)
+    mine = [ours(backend) for backend in usable_backends()]
+    others = [Contender(name, make(q, x), check, GATE) for name, make in RIVALS.items()]
+    duel("grad_dot", f"MLP VAE m={draws} Q={m} N={n}", THREADS[0], mine, others)

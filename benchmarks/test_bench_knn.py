@@ -1,101 +1,182 @@
 """How fast are exact neighbours, and how exact are the fast ones? (a copy must be at 0)"""
 
-import functools
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import genmem
+import peak_memory
+import rivals_knn as rivals
+from backends import usable_backends
+from duels import Contender, Row
 from equal_threads import THREADS
-from genmem import reference
-from problems import query_mix
+from growth import LEAST, MOST, SIZES, exponent, series
+from problems import CHECKED, Problem, gaussian, images
 
 K = 10
-# (d, M, N); M d >= 128,000 at d = 784, so that faiss takes its matrix-product path.
-SHAPES = [
-    (2, 1000, 20_000),
-    (32, 1000, 20_000),
-    (784, 1000, 60_000),
-    (784, 1, 60_000),
-    (3072, 64, 8_000),
-]
-GATE = 1e-4  # distance, at unit variance
+GATE = 1e-4  # distance; pixels are in [0, 1] or 0..255
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the rivals' own making
 
-@functools.cache
-def problem(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    d, m, n = shape
-    queries, points = query_mix(d, m, n)
-    # The truth for at most 200 queries: float64 brute force of all would take minutes.
-    checked = np.unique(np.linspace(0, m - 1, min(m, 200)).astype(int))
-    return queries, points, reference.knn(queries[checked], points, K)[0]
+FAISS_MANY = {"amx": 5.0, "avx512": 1.2, "avx2": 1.2}  # kernels.md section 6
+FAISS_FEW = {"amx": 1.0, "avx512": 1.0, "avx2": 1.0}
 
-
-def genmem_knn(queries: np.ndarray, points: np.ndarray) -> Callable[[], np.ndarray]:
-    return lambda: genmem.knn(queries, points, K, threads=THREADS).distances
-
-
-def genmem_avx2(queries: np.ndarray, points: np.ndarray) -> Callable[[], np.ndarray]:
-    return lambda: genmem.knn(queries, points, K, threads=THREADS, backend="avx2").distances
-
-
-def faiss_flat(queries: np.ndarray, points: np.ndarray) -> Callable[[], np.ndarray]:
-    faiss = pytest.importorskip("faiss")
-    faiss.omp_set_num_threads(THREADS)
-    index = faiss.IndexFlatL2(points.shape[1])
-    index.add(points)
-    return lambda: np.sqrt(np.maximum(index.search(queries, K)[0], 0))
-
-
-def sklearn_brute(queries: np.ndarray, points: np.ndarray) -> Callable[[], np.ndarray]:
-    from sklearn.neighbors import NearestNeighbors
-
-    fitted = NearestNeighbors(n_neighbors=K, algorithm="brute", n_jobs=THREADS).fit(points)
-    return lambda: fitted.kneighbors(queries)[0]
-
-
-def scipy_tree(queries: np.ndarray, points: np.ndarray) -> Callable[[], np.ndarray]:
-    from scipy.spatial import cKDTree
-
-    if points.shape[1] > 32:
-        pytest.skip("a k-d tree visits every leaf above some 20 dimensions: minutes")
-    tree = cKDTree(points)
-    return lambda: tree.query(queries, K, workers=THREADS)[0]
-
-
-def torch_cdist(queries: np.ndarray, points: np.ndarray) -> Callable[[], np.ndarray]:
-    import torch
-
-    torch.set_num_threads(THREADS)
-    q, x = torch.from_numpy(queries), torch.from_numpy(points)
-
-    def run() -> np.ndarray:
-        parts = [torch.cdist(b, x).topk(K, largest=False).values for b in q.split(256)]
-        return torch.cat(parts).numpy()
-
-    return run
-
-
-CONTENDERS = {
-    "genmem": genmem_knn,
-    "genmem avx2": genmem_avx2,
-    "faiss-cpu IndexFlatL2": faiss_flat,
-    "scikit-learn brute": sklearn_brute,
-    "scipy cKDTree": scipy_tree,
-    "torch cdist + topk": torch_cdist,
+# What meets whom: name: (rival, queries it is given at most, most threads, target)
+Entry = tuple[Callable[..., rivals.Run], int, int, dict[str, float]]
+MANY: dict[str, Entry] = {
+    "faiss-cpu knn": (rivals.faiss_knn, 10_000, 64, FAISS_MANY),
+    "scikit-learn default": (rivals.sklearn_default, 10_000, 64, {}),
+    "scikit-learn one leaf": (rivals.sklearn_one_leaf, 10, 1, {}),
+    "scipy cdist": (rivals.scipy_cdist, 10, 1, {}),
+    "torch mm + topk": (rivals.torch_product, 10_000, 64, {}),
+    "torch cdist + topk": (rivals.torch_cdist, 10_000, 64, {}),
+    "pykeops": (rivals.pykeops, 30, 64, {}),
+    "usearch exact": (rivals.usearch, 50, 64, {}),
+}
+FEW: dict[str, Entry] = {
+    "faiss-cpu knn": (rivals.faiss_knn, 10_000, 64, FAISS_FEW),
+    "faiss-cpu knn by product": (rivals.faiss_product, 10_000, 64, FAISS_FEW),
+    "scikit-learn default": (rivals.sklearn_default, 10_000, 64, {}),
+    "torch mm + topk": (rivals.torch_product, 10_000, 64, {}),
+    "usearch exact": (rivals.usearch, 10_000, 64, {}),
+}
+OFFSET = {name: MANY[name] for name in ("faiss-cpu knn", "torch mm + topk")}
+PLANE: dict[str, Entry] = {
+    "faiss-cpu knn": (rivals.faiss_knn, 10_000, 64, {}),
+    "scikit-learn default": (rivals.sklearn_default, 10_000, 64, {}),
+    "scipy cKDTree": (rivals.scipy_tree, 10_000, 64, {}),
+    "torch mm + topk": (rivals.torch_product, 10_000, 64, {}),
+    "pykeops": (rivals.pykeops, 10_000, 64, {}),
+}
+# problem, M, rivals, most threads
+CASES = {
+    "mnist-1000": (images, 1000, MANY, 64),
+    "mnist-64": (images, 64, FEW, 64),
+    "mnist-1": (images, 1, FEW, 64),
+    "bytes-1000": (partial(images, "uint8"), 1000, OFFSET, 64),
+    "bytes-64": (partial(images, "uint8"), 64, {"faiss-cpu knn": FEW["faiss-cpu knn"]}, 1),
+    "bytes-1": (partial(images, "uint8"), 1, {"faiss-cpu knn": FEW["faiss-cpu knn"]}, 1),
+    "mnist-offset-1": (partial(images, "float32", 1.0), 1000, OFFSET, 1),
+    "mnist-offset-10": (partial(images, "float32", 10.0), 1000, OFFSET, 1),
+    "d64-1000": (partial(gaussian, 64, 1.0), 1000, MANY, 64),
+    "d2-1000": (partial(gaussian, 2, 1.0), 1000, PLANE, 1),
 }
 
 
-@pytest.mark.parametrize("contender", CONTENDERS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_knn(contest: Callable[..., None], shape: tuple[int, int, int], contender: str) -> None:
-    queries, points, truth = problem(shape)
-    d, m, n = shape
-    checked = np.unique(np.linspace(0, m - 1, min(m, 200)).astype(int))
+def checker(problem: Problem, exact: bool) -> Callable[[rivals.Answer], tuple[float, str]]:
+    """(worst distance error, remark); `exact`: indices must be those of float64, copies at 0."""
+    order = np.argsort(problem.sq, axis=1, kind="stable")[:, :K]
+    truth = np.sqrt(np.take_along_axis(problem.sq, order, axis=1))
 
-    def error(distances: np.ndarray) -> float:
-        return float(np.abs(distances[checked].astype(np.float64) - truth).max())
+    def check(answer: rivals.Answer) -> tuple[float, str]:
+        distances, indices = answer[0][:CHECKED], answer[1][:CHECKED]
+        rows = len(distances)
+        wrong = float((indices != order[:rows]).mean())
+        error = float(np.abs(distances.astype(np.float64) - truth[:rows]).max())
+        if exact:
+            assert wrong == 0, f"{wrong:.1%} of the neighbours differ from float64's"
+            assert (distances[truth[:rows] == 0] == 0).all(), "a copy is not at 0"
+        return error, f"{wrong:.1%} wrong neighbours" if wrong else ""
 
-    run = CONTENDERS[contender](queries, points)
-    contest(f"knn k={K} d={d} M={m} N={n}", contender, run, error, GATE, "distance", rounds=3)
+    return check
+
+
+def genmem_knn(
+    problem: Problem, m: int, threads: int, backend: str, assume_finite: bool = False
+) -> Contender:
+    queries, points = problem.queries[:m], problem.points
+    call = partial(
+        *(genmem.knn, queries, points, K),
+        threads=threads,
+        backend=backend,
+        assume_finite=assume_finite,
+    )
+
+    def check(answer: rivals.Answer) -> tuple[float, str]:
+        error, _ = checker(problem, exact=True)(answer)
+        work = call(return_stats=True)[1]
+        said = f"{work.distances / m:.3g} reranked a query" if work.screened else "no screen"
+        return error, said
+
+    return Contender(backend + " assume_finite" * assume_finite, call, check, GATE)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("case", CASES)
+def test_knn(duel: Callable[..., None], case: str, threads: int) -> None:
+    make, m, entries, most = CASES[case]
+    if threads > most:
+        pytest.skip("one thread tells it")
+    problem = make()
+    ours = [genmem_knn(problem, m, threads, backend) for backend in usable_backends()]
+    if m < 1000 and problem.points.dtype != np.uint8:  # no rival looks for NaN in the points
+        ours.append(genmem_knn(problem, m, threads, usable_backends()[0], assume_finite=True))
+    others = []
+    for name, (rival, at_most, most_threads, target) in entries.items():
+        if threads > most_threads:
+            continue
+        q, x = problem.floats(min(m, at_most))
+        others.append(
+            Contender(
+                *(name, rival(q, x, K, threads), checker(problem, exact=False), GATE),
+                *(len(q) / m, target),
+            )
+        )
+    products = m * problem.points.size if m >= 16 and problem.d >= 16 else None
+    duel("knn", problem.shape(m), threads, ours, others, products)
+
+
+def test_knn_serial(duel: Callable[..., None]) -> None:
+    """The compiled witness, on a small problem."""
+    whole = images()
+    problem = Problem(whole.name, whole.queries[:64], np.ascontiguousarray(whole.points[:4000]))
+    ours = [genmem_knn(problem, 64, 1, "serial")]
+    q, x = problem.floats(64)
+    rival = Contender(
+        *("faiss-cpu knn", rivals.faiss_knn(q, x, K, 1), checker(problem, exact=False), GATE)
+    )
+    duel("knn", problem.shape(64), 1, ours, [rival], 64 * problem.points.size)
+
+
+@pytest.mark.parametrize("backend", usable_backends())
+@pytest.mark.parametrize("axis", ["N", "M", "d"])
+def test_knn_growth(
+    put: Callable[[Row], None], request: pytest.FixtureRequest, axis: str, backend: str
+) -> None:
+    """Time is linear in N, M and d."""
+    runs = [
+        partial(genmem.knn, q, x, K, backend=backend, threads=1, assume_finite=True)
+        for q, x in series(axis)
+    ]
+    sizes = SIZES[axis]
+    slope, seconds = exponent(sizes, runs, request.config.getoption("--cpu-clock"))
+    row = Row(f"knn growth in {axis}", f"{sizes[0]:,} to {sizes[-1]:,}", backend, 1, seconds[-1])
+    row.notes = f"exponent {slope:.2f}"
+    put(row)
+    assert LEAST <= slope <= MOST
+
+
+CALLS = {
+    "f32 M=10,000": ("float32", 10_000),
+    "f32 M=1,000": ("float32", 1000),
+    "u8 M=10,000": ("uint8", 10_000),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_knn_memory(put: Callable[[Row], None], call: str, tmp_path: Path) -> None:
+    """Peak memory is flat in M N: inputs + outputs + 256 MiB hold the call."""
+    dtype, m = CALLS[call]
+    problem = images(dtype)
+    q = np.resize(problem.queries, (m, problem.d))
+    added, outputs = peak_memory.extra(
+        "kernels.knn(q, x, 10, threads=2)", q, problem.points, tmp_path
+    )
+    said = (
+        f"+{added / peak_memory.MIB:.0f} MiB at the peak, outputs {outputs / peak_memory.MIB:.1f}"
+    )
+    put(Row("knn memory", f"{problem.shape(m)}", "auto", 2, None, notes=said))
+    assert added <= outputs + peak_memory.ALLOWED
