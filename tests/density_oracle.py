@@ -1,4 +1,4 @@
-"""Kernel densities by their definition, pair by pair in float64, and by deleting rows."""
+"""Kernel densities by their definition, dense in float64, and by deleting rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def log_p(X, h, Z, w=None, *, kernel="gaussian", scales=None) -> npt.NDArray[np.
     X, Z = np.asarray(X, float), np.asarray(Z, float)
     w = np.ones(len(X)) if w is None else np.asarray(w, float)
     s = np.ones(len(X)) if scales is None else np.asarray(scales, float)
-    u = np.array([[np.sqrt(((z - x) ** 2).sum()) for x in X] for z in Z]) / (h * s)
+    u = np.sqrt(((Z[:, None] - X) ** 2).sum(axis=2)) / (h * s)
     with np.errstate(divide="ignore"):
         # The Gaussian in logs, since its terms leave float64 within ordinary data.
         log_k = -(u**2) / 2 if kernel == "gaussian" else np.log(PROFILES[kernel](u))

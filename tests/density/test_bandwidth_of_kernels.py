@@ -11,7 +11,14 @@ from genmem.density import GaussianKDE, KernelDensity, kernel_terms
 from genmem.density import bandwidth as rules
 from genmem.density.bandwidth import leave_one_out
 from genmem.density.kernel_terms import KernelTerms
-from genmem.density.width_search import bounds, log_likelihoods, maxima, squares_to_nearest
+from genmem.density.width_search import (
+    bounds,
+    closest,
+    log_likelihoods,
+    maxima,
+    squares_to_nearest,
+    vertex,
+)
 from genmem.kernels import log_kde
 
 
@@ -28,7 +35,7 @@ def likelihood(X, h, w=None, **given):
 
 def best_by_search(X, w=None, **given):
     """A fine grid, refined by golden section around its best."""
-    grid = np.geomspace(1e-2, 1e2, 300)
+    grid = np.geomspace(3e-2, 3e1, 120)
     values = [likelihood(X, h, w, **given) for h in grid]
     i = int(np.argmax(values))
     found = minimize_scalar(
@@ -72,12 +79,18 @@ def test_adaptive_widths_are_held_in_the_search(rng, kernel):
     assert density.bandwidth_search_.rows.tolist() == np.flatnonzero(w).tolist()
 
 
-def test_closing_in_agrees_with_the_slope(rng):
-    """Scales of 1 take the search without a slope to the answer of the search with one."""
-    X = rng.standard_normal((40, 5))
-    one, other = leave_one_out(X), leave_one_out(X, point_scales=np.ones(40))
-    assert abs(other.bandwidth / one.bandwidth - 1) <= 1e-7
-    assert abs(other.log_likelihood - one.log_likelihood) <= 1e-9
+@pytest.mark.parametrize("kernel", ["gaussian", "exponential"])
+def test_vertex_and_closing_in_agree(rng, kernel):
+    X, rows = rng.standard_normal((40, 5)), np.arange(40)
+    terms = KernelTerms(X, kernel)
+    (start,) = maxima(terms, rows, *bounds(terms, rows, squares_to_nearest(terms, rows)))
+    one, value = vertex(terms, rows, start)
+    other, near = closest(terms, rows, start)
+    assert abs(other / one - 1) <= 3e-8
+    assert abs(value - near) <= 1e-9
+    # From far away the vertex climbs.
+    assert abs(vertex(terms, rows, 30 * start)[0] / one - 1) <= 1e-9
+    assert abs(vertex(terms, rows, start / 30)[0] / one - 1) <= 1e-9
 
 
 @pytest.mark.parametrize("adaptive", [None, 4])
@@ -135,11 +148,11 @@ def test_group_and_subsample(rng):
     assert len(some.bandwidth_search_.rows) == 6
 
 
-def test_memory_and_threads_do_not_change_the_answer(rng):
+def test_threads_do_not_change_the_answer(rng):
     X = rng.standard_normal((40, 3))
     for given in ({"kernel": "cosine"}, {"point_scales": rng.uniform(0.5, 2, 40)}):
         found = leave_one_out(X, **given)
-        other = leave_one_out(X, memory=1, threads=1, **given)
+        other = leave_one_out(X, threads=1, **given)
         assert found.bandwidth == other.bandwidth
         assert found.log_likelihood == other.log_likelihood
 

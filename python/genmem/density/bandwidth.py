@@ -10,13 +10,11 @@ from sklearn.utils.validation import check_array
 
 from genmem.density.duplicates import equal_rows
 from genmem.density.kernel_terms import KernelTerms
-from genmem.density.leave_one_out_likelihood import LeaveOneOutLikelihood
 from genmem.density.moments import mean_and_squares
 from genmem.density.parameters import check_choice, check_count
 from genmem.density.radial import KERNELS
 from genmem.density.rows import (
     ACCEPTED,
-    DEFAULT_MEMORY,
     Float64,
     Int64,
     Rows,
@@ -24,7 +22,7 @@ from genmem.density.rows import (
     check_scales,
     check_weights,
 )
-from genmem.density.width_search import bounds, closest, maxima, squares_to_nearest, steepest
+from genmem.density.width_search import bounds, closest, maxima, squares_to_nearest, vertex
 
 # Pairs of rows in one pass of the scan, about; with more, every so-manyth row is scanned and all of
 # them finish from the maxima that were found.
@@ -77,17 +75,17 @@ def leave_one_out(
     duplicates: str = "raise",
     rows: int | None = None,
     seed: int = 0,
-    memory: int = DEFAULT_MEMORY,
     threads: int | None = None,
     backend: str = "auto",
 ) -> LeaveOneOut:
     """The width of maximum leave-one-out likelihood, h* = argmax_h sum_i w_i log p_{-i}(x_i; h).
 
-    A list of widths between two bounds on h* is scanned in one pass over the distances. For
-    Gaussian kernels of one width every maximum of the list is climbed, by Brent's method on the
-    slope, which is 0 where sum_i w_i sum_{j != i} r_ij |x_i - x_j|^2 = h^2 d sum_i w_i; otherwise
-    the best of the list, by lists ever closer, to 1e-8 of h*. Beyond 2^23 pairs the scan takes a
-    part of the rows that are left out, and the climb all of them.
+    A list of widths between two bounds on h* is scanned in one pass over the distances, and the
+    maxima of the list are polished on lists ever closer: to about 1e-10 of h* by the vertex of a
+    quartic where the likelihood is smooth in h (gaussian, exponential; every maximum of the list),
+    to 1e-8 by closing in on the best where it is not. At a smooth maximum of Gaussian kernels
+    sum_i w_i sum_{j != i} r_ij |x_i - x_j|^2 / lambda_j^2 = h^2 d sum_i w_i. Beyond 2^23 pairs the
+    scan takes a part of the rows that are left out, and the polish all of them.
 
     X              (N, d) rows; a row of weight 0 is a row left out
     sample_weight  (N,) or None
@@ -95,9 +93,6 @@ def leave_one_out(
     point_scales   (N,) positive lambda_j, held fixed: row j has the width h lambda_j; None for 1
     duplicates     "raise" | "group": leave a row out together with all rows equal to it
     rows           None, or how many rows (drawn by `seed`) are left out, each against all others
-    memory         working memory in bytes. For Brent's method the nearest 1024 distances of each
-                   row are kept and the others bounded; where the bound exceeds 1e-12 of the slope
-                   all of them are taken, kept if they fit, else computed again
 
     Raises ValueError if fewer than two rows (with "group": distinct rows) have positive weight, for
     a scale that is not positive, or if each row that is left out has an equal: the likelihood is
@@ -107,7 +102,6 @@ def leave_one_out(
     operation = "leave_one_out"
     check_choice(kernel, "kernel", KERNELS, operation)
     check_choice(duplicates, "duplicates", ("raise", "group"), operation)
-    memory = check_count(memory, "memory", operation)
     points, weights = _checked(X, sample_weight, operation)
     scales = None
     if point_scales is not None:
@@ -120,12 +114,10 @@ def leave_one_out(
             "at least 2 are wanted, for one is left out"
         )
     chosen = _drawn(len(points), rows, seed)
-    terms = KernelTerms(
-        points, kernel, weights, None if scales is None else scales[kept], memory, threads, backend
-    )
-    plain = kernel == "gaussian" and scales is None
-    likelihood = LeaveOneOutLikelihood(terms, chosen) if plain else None
-    nearest = likelihood.nearest_sq if likelihood else squares_to_nearest(terms, chosen)
+    if scales is not None:
+        scales = scales[kept]
+    terms = KernelTerms(points, kernel, weights, scales, threads, backend)
+    nearest = squares_to_nearest(terms, chosen)
     if not nearest.any():
         raise ValueError(
             f"{operation}: each of the {len(chosen)} rows left out has an equal row, so the "
@@ -135,10 +127,11 @@ def leave_one_out(
     # A thin sample may consist of rows with an equal; then all rows are scanned.
     scanned = chosen[::every] if nearest[::every].any() else chosen
     starts = maxima(terms, scanned, *bounds(terms, chosen, nearest))
-    if likelihood:
-        best, value = steepest(likelihood, starts)
+    if np.isfinite(terms.radial.power):
+        found = [vertex(terms, chosen, float(start)) for start in starts]
     else:
-        best, value = closest(terms, chosen, float(starts[0]))
+        found = [closest(terms, chosen, float(starts[0]))]
+    best, value = max(found, key=lambda maximum: maximum[1])
     return LeaveOneOut(best, value, kept[chosen])
 
 

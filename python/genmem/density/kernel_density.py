@@ -181,7 +181,6 @@ class AbstractKernelDensity(AbstractRowDensity):
                 duplicates=self.duplicates,
                 rows=self.bandwidth_rows,
                 seed=self.seed,
-                memory=self.memory,
                 threads=self.threads,
                 backend=self.backend,
             )
@@ -195,7 +194,6 @@ class AbstractKernelDensity(AbstractRowDensity):
             self._kernel,
             self.weights_,
             self.scales_,
-            self.memory,
             self.threads,
             self.backend,
         )

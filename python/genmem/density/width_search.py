@@ -1,18 +1,23 @@
-"""The width of largest leave-one-out likelihood: bounds, one scan of a list, and the climb."""
+"""The width of largest leave-one-out likelihood: bounds, one scan of a list, and its polish.
+
+Only likelihoods are asked for, of lists of widths that share a pass over the distances.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq
+from numpy.polynomial import Polynomial
 
 from genmem.density.kernel_terms import KernelTerms
-from genmem.density.leave_one_out_likelihood import LeaveOneOutLikelihood
 from genmem.density.rows import Float64, Int64
 from genmem.kernels import nearest_sq, sq_distances
 
 # Between neighbouring widths of the scan.
 _SCAN_RATIO = 1.25
-# Of a list that closes in on a maximum: an odd number, so that the best width so far stays in it.
+# In log h, between the five widths of a vertex, from the first list to the last. The slope of the
+# quartic through five is off by s^4, and by the rounding of L over s: least at about 1e-3.
+_FIRST_STEP, _LAST_STEP, _SHRINK = 0.1, 1e-3, 10.0
+# Widths of a list that closes in: an odd number, so that the best so far stays in the next.
 _CLOSING = 9
 # Likelihoods at a maximum differ by less than rounding within about this share of the width.
 _CLOSED = 1e-8
@@ -84,10 +89,34 @@ def maxima(terms: KernelTerms, rows: Int64, low: float, high: float) -> Float64:
     return widths[peaks[np.argsort(-values[peaks], kind="stable")]]
 
 
-def closest(terms: KernelTerms, rows: Int64, start: float) -> tuple[float, float]:
-    """A maximum near `start` and its value, by lists of widths that close in on the best.
+def vertex(terms: KernelTerms, rows: Int64, start: float) -> tuple[float, float]:
+    """The maximum uphill of `start`, and its value, of a likelihood that is smooth in log h.
 
-    Needs no slope, so it also serves likelihoods that jump (tophat) or start from -inf.
+    The vertex of the quartic through five widths, around which the next five lie closer.
+    """
+    center, step = float(np.log(start)), _FIRST_STEP
+    while True:
+        offsets = step * np.arange(-2, 3)
+        values = log_likelihoods(terms, rows, np.exp(center + offsets))
+        i = int(values.argmax())
+        if i in (0, 4):
+            center += float(offsets[i])
+            continue
+        # As differences from the best: the sums themselves would spend the digits of the slope.
+        quartic = Polynomial.fit(offsets / step, values - values[i], 4, domain=[-2, 2])
+        turns = quartic.deriv().roots()
+        inside = np.append(turns[np.isreal(turns) & (np.abs(turns) <= 2)].real, i - 2)
+        center += step * float(inside[quartic(inside).argmax()])
+        if step <= _LAST_STEP:
+            width = float(np.exp(center))
+            return width, float(log_likelihoods(terms, rows, np.array([width]))[0])
+        step = max(step / _SHRINK, _LAST_STEP)
+
+
+def closest(terms: KernelTerms, rows: Int64, start: float) -> tuple[float, float]:
+    """A maximum near `start`, and its value, by lists of widths that close in on the best.
+
+    For likelihoods with kinks (kernels that end), with jumps (tophat), and that start from -inf.
     """
     low, high = np.log(start / _SCAN_RATIO), np.log(start * _SCAN_RATIO)
     best, value = start, -np.inf
@@ -106,39 +135,3 @@ def closest(terms: KernelTerms, rows: Int64, start: float) -> tuple[float, float
             half = (high - low) / (2 if i in (0, _CLOSING - 1) else _CLOSING - 1)
             low, high = center - half, center + half
     return best, value
-
-
-def steepest(likelihood: LeaveOneOutLikelihood, starts: Float64) -> tuple[float, float]:
-    """The best of the maxima uphill of the starts, and its value: zeros of the slope."""
-    found = np.array([_uphill(likelihood, float(start)) for start in starts])
-    values = likelihood(found).values
-    return float(found[values.argmax()]), float(values.max())
-
-
-def _uphill(likelihood: LeaveOneOutLikelihood, start: float) -> float:
-    """A maximum reached by longer and longer steps uphill, until the slope changes its sign."""
-    width, slope = start, _slope(likelihood, start)
-    step = 0.05 if slope > 0 else -0.05
-    while True:
-        further = width * float(np.exp(step))
-        next_slope = _slope(likelihood, further)
-        if (next_slope > 0) != (slope > 0):
-            return _root(likelihood, (width, slope), (further, next_slope))
-        width, slope, step = further, next_slope, 2 * step
-
-
-def _root(
-    likelihood: LeaveOneOutLikelihood, one: tuple[float, float], other: tuple[float, float]
-) -> float:
-    """Where the slope is 0 between two (width, slope), in log h."""
-    known = {float(np.log(width)): slope for width, slope in (one, other)}
-
-    def slope(log_h: float) -> float:
-        return known[log_h] if log_h in known else _slope(likelihood, float(np.exp(log_h)))
-
-    low, high = sorted(known)
-    return float(np.exp(brentq(slope, low, high, xtol=1e-14, rtol=1e-14)))
-
-
-def _slope(likelihood: LeaveOneOutLikelihood, width: float) -> float:
-    return float(likelihood(np.array([width])).slopes[0])
