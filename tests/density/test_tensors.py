@@ -18,6 +18,7 @@ from genmem.density import (
     NearestNeighborDensity,
     TopInfluence,
 )
+from genmem.errors import BackendError
 
 torch = pytest.importorskip("torch")
 
@@ -89,6 +90,39 @@ def test_rows_of_a_tensor_are_held_in_place(rows):
     tensor = torch.from_numpy(rows.copy())
     density = GaussianKDE(1.0).fit(tensor)
     assert density.points_.__array_interface__["data"][0] == tensor.data_ptr()
+
+
+def test_exclusions_and_weights_may_be_tensors(rows):
+    density = GaussianKDE(1.0).fit(rows, sample_weight=torch.arange(1, 31))
+    skip = torch.arange(30)
+    skip[3] = -1
+    got = density.score_samples(rows, exclude=skip)
+    assert (got == density.score_samples(rows, exclude=skip.numpy())).all()
+    assert (np.delete(got, 3) == np.delete(density.score_samples_loo(), 3)).all()
+
+
+def test_what_lies_on_another_device_is_refused_by_name(rows):
+    elsewhere = torch.empty(30, 3, device="meta")
+    with pytest.raises(BackendError, match=r"GaussianKDE.fit: X is on meta"):
+        GaussianKDE(1.0).fit(elsewhere)
+    with pytest.raises(BackendError, match=r"GaussianKDE.influence: Z is on meta"):
+        GaussianKDE(1.0).fit(rows).influence(elsewhere)
+
+
+def test_any_library_that_lends_its_memory_is_read_in_place(rows):
+    class Lender:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **given):
+            return self.array.__dlpack__(**given)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    density = GaussianKDE(1.0).fit(Lender(rows))
+    assert np.shares_memory(density.points_, rows)
+    assert type(density.score_samples(Lender(rows))) is np.ndarray
 
 
 # Autograd

@@ -39,11 +39,12 @@ class AbstractLogDensity(DensityMixin, BaseEstimator, ABC):  # type: ignore[misc
     IF(x_i, z) = log p(z | D) - log p(z | D without x_i), in nats: positive = proponent.
     M_i = IF(x_i, x_i), the leave-one-out memorization score.
 
-    Rows come as anything `numpy.asarray` takes (lists, frames, memory maps) or as torch tensors on
-    the CPU; float64, float32 and uint8 are used as they are, anything else becomes float64. Answers
-    are float64 or int64, in the kind of what was given: answers about queries in that of the
-    queries, answers about the training rows in that of the rows `fit` was given. Where torch
-    records, a method through which no gradient flows refuses a tensor that requires one.
+    Rows come as anything `numpy.asarray` takes (lists, frames, memory maps), as torch tensors or
+    with `__dlpack__`, in memory of the CPU; float64, float32 and uint8 are used as they are,
+    anything else becomes float64. Answers are float64 or int64, in the kind of what was given:
+    answers about queries in that of the queries, answers about the training rows in that of the
+    rows `fit` was given; tensors for tensors, else arrays. Where torch records, a method through
+    which no gradient flows refuses a tensor that requires one.
     Rows are left out by index, so of two equal rows one stays.
     """
 

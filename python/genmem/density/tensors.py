@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genmem.arrays import read
+from genmem.arrays import SupportsDLPack, read
 
 
 def is_tensor(value: object) -> bool:
@@ -34,8 +34,9 @@ def refuse_gradient(value: object, operation: str, name: str) -> None:
 
 
 def in_place(value: Any, operation: str, name: str) -> Any:
-    """A tensor as the NumPy array of its memory, anything else as it is."""
-    return read(operation, name, value) if is_tensor(value) else value
+    """A tensor, or what else has `__dlpack__`, as an array of its memory; all else as it is."""
+    lent = isinstance(value, SupportsDLPack) and not isinstance(value, np.ndarray)
+    return read(operation, name, value) if lent else value
 
 
 def to_tensor(array: npt.NDArray[Any]) -> Any:
