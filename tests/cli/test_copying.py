@@ -76,7 +76,7 @@ def test_scores_of_a_run_are_related_to_rho(scored: Path) -> None:
     assert found["correlation"]["n"] + found["left_out"] == 120
     table = pd.read_parquet(scored / "copying/scores/rho_and_memorization.parquet")
     assert table["index"].tolist() == list(range(120))
-    assert table["times"].tolist() == [1] * 120
+    assert table["times"].tolist() == [2] * 120
 
 
 def test_scores_made_anew_are_related_anew(scored: Path) -> None:

@@ -66,7 +66,9 @@ def test_tiles_do_not_change_a_score(draws: Maker) -> None:
     assert (small.best == whole.best).all()
 
 
-@pytest.mark.parametrize(("dim", "copies"), [(2, 0), (5, 0), (5, 5), (20, 10), (64, 0)])
+@pytest.mark.parametrize(
+    ("dim", "copies"), [(2, 0), (5, 0), (5, 5), (20, 10), (64, 0), (65, 0), (150, 4)]
+)
 def test_the_fit_is_no_less_likely_than_the_reference(draws: Maker, dim: int, copies: int) -> None:
     rows, _, centres = draws(dim, (100, 1, 60), dim, copies)
     ours, theirs = fit(rows, centres), reference_optimiser(rows, centres)

@@ -133,12 +133,12 @@ def test_captions_say_what_the_tables_say(run: Path) -> None:
     made = pd.read_parquet(run / "copying/scores/copying.parquet")["distance"]
     told = drawings["nearest_distances"].caption
     assert f"within {words.significant(float(made.median()))}, half of the held-out" in told
-    assert "there are 2." in told
+    assert "copies would be a step at 0: there are 2." in told
     told = drawings["rho_and_memorization"].caption
     rho = words.correlation(summary["memorization"]["correlation"]["value"])
     assert f"with M {rho} (95" in told
     assert "held fixed it is 0.25 (95" in told
-    assert "agrees with itself over other generated samples with 0.83" in told
+    assert "agrees with itself, measured again on other samples, with 0.83" in told
     assert "ρ does not tell which samples are memorized." in told
     texts = ["".join(e.itertext()) for e in drawings["nearest_distances"].tree.iter()]
     assert {"generated", "held out", "distance to the nearest training sample"} <= set(texts)
@@ -171,7 +171,7 @@ def test_without_scores_or_pictures(run: Path) -> None:
     add_copying(run, related=False, pictures=False, copies=0)
     text = seen(run)
     assert "none is an exact copy" in text
-    assert "Copies would be a step at 0; there is none." in text
+    assert "copies would be a step at 0: there is none." in text
     assert "sees what M sees" not in text
     assert "nearest to a training image" not in text
 

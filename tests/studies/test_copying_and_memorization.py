@@ -56,6 +56,14 @@ def test_ratios_are_means_over_models_and_sets(count: int, generations: int) -> 
             table[number * generations + generation, model.positions] = row
     assert_within(found.log_ratio, np.nanmean(table, axis=0), 1e-12)
     assert (found.times == (~np.isnan(table)).sum(0)).all()
+    number, generation = np.divmod(np.arange(count * generations), generations)
+    halves = (number if count > 1 else generation) % 2
+    for part, one in ((0, found.even), (1, found.odd)):
+        whole = table[halves == part]
+        seen = (~np.isnan(whole)).any(axis=0) if len(whole) else np.zeros(40, bool)
+        assert (np.isnan(one) == ~seen).all()
+        if seen.any():
+            assert_within(one[seen], np.nanmean(whole[:, seen], axis=0), 1e-12)
     if count * generations > 1:
         several = found.times > 1
         want = np.nanstd(table[:, several], axis=0, ddof=1) / np.sqrt(found.times[several])

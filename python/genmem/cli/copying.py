@@ -212,6 +212,7 @@ def _one_scale(held: list[Any]) -> list[Samples]:
 
 
 def _say(summary: dict[str, Any], place: Path) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -221,14 +222,17 @@ def _say(summary: dict[str, Any], place: Path) -> None:
         f"generated samples, {summary['features']}; held out: {summary['sets']['test']}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
-    table = Table()
-    for heading in ("test", "copying", "generated", "held-out", "95 % interval", "p", "q"):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("test", "generated", "held-out", "95 % interval", "p", "q"):
         table.add_column(heading, no_wrap=heading != "test", overflow="fold")
     for one in summary["table"]:
+        arrow = "↑" if one["copying_is"] == "high" else "↓"
         ends = f"{_number(one['lower'])} to {_number(one['upper'])}"
-        values = [_number(one[name]) for name in ("value", "reference", "pvalue", "qvalue")]
-        table.add_row(one["short"], one["copying_is"], *values[:2], ends, *values[2:])
+        values = [_number(one[name]) for name in ("value", "reference")]
+        chances = [_number(one[name], 2) for name in ("pvalue", "qvalue")]
+        table.add_row(f"{arrow} {one['short']}", *values, ends, *chances)
     console.print(table)
+    typer.echo("↑ high, ↓ low values speak for copying; q: p corrected for the number of tests")
     copies = summary["tests"][0]["copies"]
     typer.echo(f"exact copies among the generated samples: {copies}")
     for note in [*summary["notes"], *(note for one in summary["tests"] for note in one["notes"])]:
@@ -255,5 +259,5 @@ def _say_related(found: dict[str, Any]) -> None:
         )
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}g}"

@@ -16,6 +16,9 @@ from genmem.kernels import nearest_sq, sq_distances
 LOG_S = 40.0
 # Added to the squared distance that a component starts with, so that a copy starts with s > 0.
 _START = 1e-3
+# Up to so many dimensions EM from the start may end below where Adam does (by 0.03 nats per row at
+# d = 2); at d = 64 it ended 8 to 11 nats above.
+_OVERLAPPING = 64
 # A step that raises the mean log-likelihood by less than this many nats per row is the last.
 _TOLERANCE = 1e-7
 
@@ -48,10 +51,11 @@ def fit_log_scales(
     r_ij = share of component j in row i;  s_j = sum_i r_ij D_ij / (d sum_i r_ij)
 
     Expectation maximisation at equal weights: no step lowers the likelihood. The likelihood has
-    many optima in few dimensions; the better of two is taken, from the start itself and from where
-    50 steps of Adam lead, which is the optimiser of FLD's own code: the answer is no less likely
-    than its. A component at the origin takes the rows that are far from all generated ones while
-    the scales are fitted.
+    many optima in few dimensions; up to 64 the better of two is taken, from the start itself and
+    from where 50 steps of Adam lead, which is the optimiser of FLD's own code: the answer is no
+    less likely than its. Beyond, where components overlap little, EM alone ends far higher. A
+    component at the origin takes the rows that are far from all generated ones while the scales are
+    fitted.
 
     pairs       rows with the components near them, D_ij their squared distances
     origin_sq   (n,) squared norm of each row
@@ -67,7 +71,8 @@ def fit_log_scales(
     )
     start = np.append(nearest_sq, origin_sq.min()) + _START
     first = np.clip(np.log(start / dim), -LOG_S, LOG_S)
-    fits = [_maximised(rows, begin, steps) for begin in (first, _adam(rows, first))]
+    starts = [first, _adam(rows, first)] if dim <= _OVERLAPPING else [first]
+    fits = [_maximised(rows, begin, steps) for begin in starts]
     return max(fits, key=lambda fit: fit[1])[0][:m]
 
 
@@ -81,7 +86,10 @@ class _Rows(NamedTuple):
 
     def expected(self, log_s: Float64) -> tuple[float, Float64, Float64]:
         """Mean of log sum_j N(x_i; g_j, s_j I); per component sum_i r_ij and sum_i r_ij D_ij."""
-        joint = log_normal(self.sq, log_s[self.component], self.dim)
+        # As log_normal, but with one exponential per component, not one per pair.
+        level = -0.5 * self.dim * (LOG_2PI + log_s)
+        slope = -0.5 * np.exp(-log_s)
+        joint = level[self.component] + self.sq * slope[self.component]
         total = logsumexp_rows(joint)
         share = np.exp(joint - total[:, None])
         which, count = self.component.ravel(), self.components

@@ -123,16 +123,16 @@ def matches(copying: Copying) -> list[Match]:
     apart = copying.generated.set_index("index")["distance"]
     return [
         Match(
-            _picture(copying.images["pixels"][row], int(made), "generated"),
-            _picture(copying.images["nearest_pixels"][row], int(other), "training"),
+            _picture(copying.images["pixels"][row], int(made)),
+            _picture(copying.images["nearest_pixels"][row], int(other)),
             _distance(float(apart[made])),
         )
         for row, (made, other) in enumerate(zip(index, nearest, strict=True))
     ]
 
 
-def _picture(pixels: npt.NDArray[np.uint8], index: int, note: str) -> Picture:
-    return Picture(index, None, data_uri(pixels, THUMB_SIDE), pixelated(pixels), note)
+def _picture(pixels: npt.NDArray[np.uint8], index: int) -> Picture:
+    return Picture(index, None, data_uri(pixels, THUMB_SIDE), pixelated(pixels))
 
 
 def _distance(value: float) -> str:

@@ -43,7 +43,8 @@ class Ratios:
     se         standard error of the mean over sets; NaN for fewer than two
     times      sets that the row was compared with
     test_distance, generated_distance  mean distances
-    even, odd  means over every other set, for the reliability
+    even, odd  means over every other model, or of one model over every other set, for the
+               reliability
     """
 
     log_ratio: Float64
@@ -61,8 +62,8 @@ class CopyingAndMemorization:
 
     correlation       Spearman of M and log rho, with its interval
     partial           the same with the attributes of the data held fixed; None without attributes
-    reliability       of log rho: correlation between halves of the sets of generated samples,
-                      brought to full length, 2 r / (1 + r); NaN for one set
+    reliability       of log rho: correlation between halves of the models (of one model: of its
+                      generated sets), brought to full length, 2 r / (1 + r); NaN for one set
     test_distance     Spearman of M and d(x, test), how isolated a sample is
     generated_distance  Spearman of M and d(x, generated)
     top               overlap of the top 5 % of both
@@ -111,12 +112,12 @@ def nearest_ratios(
     sets = len(trained) * generations
     log_ratio = np.full((sets, count), np.nan)
     distances = np.full((2, sets, count), np.nan)
-    for number, model in enumerate(trained):
+    for at, model in enumerate(trained):
         kept = matched(model, most, seed)
         rows = model.train.reshape(len(model.train), -1)
         test = _nearest(rows, model.test[kept], threads)
         for generation in range(generations):
-            place = number * generations + generation
+            place = at * generations + generation
             if progress is not None:
                 progress("rho", place, sets)
             made = _nearest(rows, model.generated(len(kept), seed + generation), threads)
@@ -126,14 +127,17 @@ def nearest_ratios(
     if progress is not None:
         progress("rho", sets, sets)
     times = (~np.isnan(log_ratio)).sum(axis=0)
+    # Sets of one model share its held-out rows: halves of models have the noise of both.
+    by_model, by_set = np.divmod(np.arange(sets), generations)
+    half = (by_model if len(trained) > 1 else by_set) % 2
     return Ratios(
         log_ratio=_mean(log_ratio),
         se=_standard_error(log_ratio, times),
         times=times.astype(np.int64),
         test_distance=_mean(distances[0]),
         generated_distance=_mean(distances[1]),
-        even=_mean(log_ratio[0::2]),
-        odd=_mean(log_ratio[1::2]),
+        even=_mean(log_ratio[half == 0]),
+        odd=_mean(log_ratio[half == 1]),
     )
 
 

@@ -55,7 +55,7 @@ class Sizes:
 
     most          held-out and generated samples of a run, at the most
     splits        models trained to have held-out rows, where a run has none
-    generations   sets of generated samples for rho of each training sample
+    generations   sets of generated samples of each model, for rho of each training sample
     permutations, resamples  of the tests
     """
 
@@ -267,7 +267,7 @@ def _related(
     def relate() -> None:
         ratios = nearest_ratios(
             models,
-            generations=work.sizes.generations if len(models) == 1 else 1,
+            generations=work.sizes.generations,
             most=work.sizes.most,
             seed=work.seed,
             threads=work.threads,

@@ -27,12 +27,11 @@ def nearest_distances(tables: Tables) -> Drawing:
     held = np.sort(column(tables.copying.heldout, "distance"))
     tree = draw("nearest_distances", lambda axes: _paint(axes, made, held))
     middle = [float(np.median(side)) for side in (made, held)]
-    nearer = "nearer" if middle[0] < middle[1] else "farther"
     caption = (
         f"Half of the generated samples (blue) have a training sample within "
         f"{words.significant(middle[0])}, half of the held-out ones (orange, dashed) within "
-        f"{words.significant(middle[1])}: generated samples lie {nearer}. Copies would be a step "
-        f"at 0; {_copies(made)}."
+        f"{words.significant(middle[1])}. A curve further to the left is nearer to the training "
+        f"samples; copies would be a step at 0: {_copies(made)}."
     )
     alt = (
         f"Cumulative curves of distance, medians {words.significant(middle[0])} generated and "

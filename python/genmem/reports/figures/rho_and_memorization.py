@@ -23,18 +23,15 @@ def rho_and_memorization(tables: Tables) -> Drawing | None:
     label = "log ρ: distance to held-out over distance to generated"
     tree, aside = scatter("rho_and_memorization", x, tables.score, tables.memorized, label)
     one = found["correlation"]
-    partial = found["partial"]
-    fixed = (
-        f" With attributes of the data held fixed it is {_interval(partial)}."
-        if partial is not None
-        else ""
-    )
+    told = f"{_meaning(one, found)}{_fixed(found)}{_reliability(found)}{aside}"
     caption = (
-        f"Right of 0 a generated sample is nearer than a held-out one. Rank correlation of log ρ "
-        f"with M {_interval(one)}.{fixed} {_meaning(one, found)}{_reliability(found)}{aside}"
+        "Right of 0 a generated sample is nearer than a held-out one. Rank correlation of log ρ "
+        f"with M {_interval(one)}. {told}"
     )
     alt = f"Scatter plot of M against log rho for {words.counted(int(one['n']), 'sample')}."
-    return Drawing("rho_and_memorization", "Does ρ see what M sees?", caption, alt, tree)
+    return Drawing(
+        "rho_and_memorization", "M against ρ, the nearest-neighbour ratio", caption, alt, tree
+    )
 
 
 def _interval(one: Mapping[str, Any]) -> str:
@@ -66,8 +63,20 @@ def _meaning(one: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return f"ρ sees what M sees {strength}. {shared}"
 
 
+def _fixed(found: Mapping[str, Any]) -> str:
+    partial = found["partial"]
+    if partial is None or partial["value"] is None:
+        return ""
+    left = (
+        ", so that what they share says no more than the attributes do"
+        if partial["lower"] <= 0 <= partial["upper"]
+        else ""
+    )
+    return f" With attributes of the data held fixed it is {_interval(partial)}{left}."
+
+
 def _reliability(found: Mapping[str, Any]) -> str:
     if found["reliability"] is None:
         return ""
     own = words.correlation(float(found["reliability"]))
-    return f" ρ agrees with itself over other generated samples with {own}."
+    return f" ρ agrees with itself, measured again on other samples, with {own}."
