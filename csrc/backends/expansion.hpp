@@ -16,7 +16,8 @@ constexpr double kExpansionError = 1e-10;
 
 class Expansion {
  public:
-  // Reads queries and points once. Depends on each query and on the points alone, not on the batch.
+  // Reads queries and points once. Depends on each query, on the points and on the narrowest of the
+  // bandwidths, not on the batch.
   // False where it was interrupted.
   bool prepare(const Plan& plan, const Matrix& queries, const Matrix& points,
                const Density& density);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -26,11 +27,19 @@ struct Job {
   std::atomic<bool> stopped{false};
   std::mutex mutex;
   std::condition_variable idle;
-  int helping = 0;  // helpers at work; guarded by mutex
+  int helping = 0;             // helpers at work; guarded by mutex
+  std::exception_ptr failure;  // the first; guarded by mutex, read when all have left
 
-  void work(int worker, Clock& clock) {
-    for (std::int64_t i; !stopped.load() && (i = next.fetch_add(1)) < count;) {
-      (*task)(i, worker, clock);
+  // An exception, of memory that cannot be had, stops all and waits for the caller.
+  void work(int worker, Clock& clock) noexcept {
+    try {
+      for (std::int64_t i; !stopped.load() && (i = next.fetch_add(1)) < count;) {
+        (*task)(i, worker, clock);
+      }
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(mutex);
+      if (!failure) failure = std::current_exception();
+      stopped.store(true);
     }
   }
 };
@@ -154,12 +163,13 @@ bool run_tasks(std::int64_t count, int threads, const Task& task,
   const int helpers = static_cast<int>(std::min<std::int64_t>(threads, count)) - 1;
   if (helpers <= 0) {
     job->work(0, clock);
-    return !job->stopped.load();
+  } else {
+    Pool& helping = the_pool();
+    helping.ask(job, helpers);
+    job->work(0, clock);
+    helping.settle(job, clock);
   }
-  Pool& helping = the_pool();
-  helping.ask(job, helpers);
-  job->work(0, clock);
-  helping.settle(job, clock);
+  if (job->failure) std::rethrow_exception(job->failure);
   return !job->stopped.load();
 }
 

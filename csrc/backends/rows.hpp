@@ -21,7 +21,8 @@ using Task = std::function<void(std::int64_t task, int worker, Clock& clock)>;
 
 // Runs tasks 0 .. count - 1 on at most `threads` threads; `worker` is in 0 .. threads - 1, and no
 // two running tasks share one. `interrupted` is called on the caller's thread, some ten times a
-// second; once it returns true no task goes on, and the answer is false.
+// second; once it returns true no task goes on, and the answer is false. What a task throws is
+// thrown again here, once no task runs.
 bool run_tasks(std::int64_t count, int threads, const Task& task,
                const std::function<bool()>& interrupted);
 

@@ -46,13 +46,15 @@ class PerWorker {
 
 // Blocks of queries times groups of consecutive chunks of points.
 struct Cut {
-  Cut(std::int64_t query_rows, std::int64_t point_rows, std::int64_t rows_of_a_block)
+  Cut(std::int64_t query_rows, std::int64_t point_rows, std::int64_t rows_of_a_block,
+      std::int64_t most_groups = kTasks)
       : block_rows(rows_of_a_block),
         queries(query_rows),
         points(point_rows),
         blocks(ceil_div(queries, block_rows)),
         chunks(ceil_div(points, kChunk)),
-        groups(std::min(chunks, ceil_div(kTasks, std::max<std::int64_t>(1, blocks)))) {}
+        groups(
+            std::min({chunks, most_groups, ceil_div(kTasks, std::max<std::int64_t>(1, blocks))})) {}
 
   std::int64_t tasks() const { return blocks * groups; }
   std::int64_t block(std::int64_t task) const { return task / groups; }

@@ -16,6 +16,10 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+// Neighbours up to which a query's hits wait for all groups of points: some 5 KiB a query and
+// group.
+constexpr std::int64_t kPendingNeighbours = 128;
+
 // Queries whose last distances one task computes.
 constexpr std::int64_t kFinishedRows = 64;
 
@@ -169,13 +173,31 @@ class Nearest {
 
   // What is left to compute once all tasks have narrowed the limits.
   void leave(Pending& pending) {
+    std::int64_t total = 0;
+    for (std::size_t row = 0; row < limits_.size(); ++row) {
+      narrow(static_cast<std::int64_t>(row));
+      total += screen_.found(static_cast<std::int64_t>(row));
+    }
+    pending.hits.reserve(static_cast<std::size_t>(total));
+    pending.offsets.reserve(limits_.size() + 1);
     for (std::size_t row = 0; row < limits_.size(); ++row) {
       const auto i = static_cast<std::int64_t>(row);
-      narrow(i);
       const Hit* hits = screen_.hits(i);
       pending.hits.insert(pending.hits.end(), hits, hits + screen_.found(i));
       pending.offsets.push_back(static_cast<std::int64_t>(pending.hits.size()));
     }
+  }
+
+  // The answer, where no other task sees these queries. False where it was interrupted.
+  bool finish(Clock& clock) {
+    for (std::size_t row = 0; row < limits_.size(); ++row) {
+      const auto i = static_cast<std::int64_t>(row);
+      narrow(i);
+      compute(i);
+      answer_.sort(first_ + i);
+      if (!clock.go_on()) return false;
+    }
+    return true;
   }
 
   std::int64_t distances() const { return distances_; }
@@ -249,7 +271,8 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
   const Kernels& table = kernels(plan.isa);
   const Frame common = frame(table, queries, points);
   plan.stats->pairs += queries.rows * points.rows;
-  if (!common.kernel) {
+  // For many neighbours lists of hits would be longer than the distances are dear.
+  if (!common.kernel || 8 * k > points.rows) {
     return knn_straight(plan, table, queries, points, exclude, k, sq, index);
   }
   plan.stats->screened = true;
@@ -263,7 +286,13 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
     PackedQueries packed(common, queries, begin, rows);
     const auto pack = [&](std::int64_t panel, int, Clock&) { packed.pack(panel); };
     if (!run_tasks(packed.panels(), plan.threads, pack, plan.interrupted)) return false;
-    const Cut cut(rows, points.rows, blocks.rows);
+    // Hits of few neighbours wait for all groups of points; of many, a task sees all points, and
+    // the queries alone are shared out.
+    const bool few = k <= kPendingNeighbours;
+    const std::int64_t panel = common.kernel->panel;
+    const std::int64_t shared_out = ceil_div(ceil_div(rows, kTasks), panel) * panel;
+    const Cut cut(rows, points.rows, few ? blocks.rows : std::min(blocks.rows, shared_out),
+                  few ? kTasks : 1);
     std::vector<Pending> pending(static_cast<std::size_t>(cut.tasks()));
     const auto screen = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t group = cut.group(number), first = cut.query(number);
@@ -276,10 +305,15 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
               [&] { return clock.go_on(); })) {
         return;
       }
-      nearest.leave(pending[static_cast<std::size_t>(number)]);
+      if (cut.groups > 1) {
+        nearest.leave(pending[static_cast<std::size_t>(number)]);
+      } else if (!nearest.finish(clock)) {
+        return;
+      }
       plan.stats->distances += nearest.distances();
     };
     if (!run_tasks(cut.tasks(), plan.threads, screen, plan.interrupted)) return false;
+    if (cut.groups == 1) continue;
     const auto finish = [&](std::int64_t number, int, Clock& clock) {
       const PerWorker<double> scratch(1, distance_scratch(queries.cols));
       std::vector<Hit> hits;
@@ -290,8 +324,8 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
         hits.clear();
         for (std::int64_t group = 0; group < cut.groups; ++group) {
           const Pending& from =
-              pending[static_cast<std::size_t>(row / blocks.rows * cut.groups + group)];
-          const auto i = static_cast<std::size_t>(row % blocks.rows);
+              pending[static_cast<std::size_t>(row / cut.block_rows * cut.groups + group)];
+          const auto i = static_cast<std::size_t>(row % cut.block_rows);
           hits.insert(hits.end(), from.hits.begin() + from.offsets[i],
                       from.hits.begin() + from.offsets[i + 1]);
         }

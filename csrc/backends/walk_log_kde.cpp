@@ -303,7 +303,11 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
       const auto pack = [&](std::int64_t panel, int, Clock&) { packed->pack(panel); };
       if (!run_tasks(packed->panels(), plan.threads, pack, plan.interrupted)) return false;
     }
-    const Cut cut(rows, points.rows, common.kernel ? blocks.rows : kRows);
+    // Where the states of all chunks would take too much room, a task sees all points.
+    Cut cut(rows, points.rows, common.kernel ? blocks.rows : kRows);
+    const std::int64_t states_bytes =
+        cut.chunks * bandwidths * rows * static_cast<std::int64_t>(sizeof(Slots));
+    if (states_bytes > plan.memory / 2) cut.groups = 1;
     States states(cut, bandwidths, queries.rows, begin, slots);
     const auto task = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t group = cut.group(number), first = cut.query(number);

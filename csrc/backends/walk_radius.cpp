@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "backends/dispatch.hpp"
@@ -80,7 +81,7 @@ bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points
         const Hit* hits = screen.hits(i);
         at.clear();
         for (std::int32_t j = 0; j < screen.found(i); ++j) {
-          if (hits[j].high <= most * screen.unit()) {
+          if (hits[j].high < HUGE_VAL && hits[j].high <= most * screen.unit()) {
             ++count;
           } else if (!screen.exact()) {
             at.push_back(hits[j].at);

@@ -45,8 +45,8 @@ def read(operation: str, argument: str, value: Readable) -> AnyArray:
     array = _foreign(operation, argument, value)
     if array.dtype not in _NATIVE:
         array = _widened(operation, argument, array)
-    if any(stride % array.itemsize for stride in array.strides):
-        array = np.ascontiguousarray(array)
+    if not array.flags.aligned or any(stride % array.itemsize for stride in array.strides):
+        array = array.copy()
     return array
 
 

@@ -21,6 +21,7 @@ struct F64 {
   static Reg mul(Reg a, Reg b) { return a * b; }
   // Not the C library's fma: without the instruction it is a function call of some 50 cycles.
   static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }
+  static double fma_one(double a, double b, double c) { return fma(a, b, c); }
   static Reg min(Reg a, Reg b) { return a < b ? a : b; }
   static Reg max(Reg a, Reg b) { return a > b ? a : b; }
   static bool any_less_equal(Reg a, Reg b) { return a <= b; }

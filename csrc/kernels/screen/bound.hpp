@@ -10,8 +10,12 @@
 namespace genmem::GENMEM_ISA {
 
 inline constexpr float kHalfUlp = 0x1p-24f;
+inline constexpr float kUnderflow = 1e-30f;  // 4 d 2^-126 up to d = 10^7
+inline constexpr float kLongest = 1e36f;     // sums of four such squared norms are finite
 
-// Up by more than the roundings of the handful of float operations that made it.
+// Up by more than the roundings of the few float operations that made it; a square root of d
+// squares summed in chains may be off by d / 64 half ulps, which the 1 % in gamma and slack covers
+// beyond d = 2048.
 inline float rounded_up(float x) { return x * (1.0f + 0x1p-19f) + 1e-30f; }
 
 // t[c] = (row - centre) * scale, rounded to float32; zero from cols to row_floats(cols). Bytes and
@@ -51,14 +55,21 @@ inline RowBound row_bound(float n, float residual_sq) {
   return {n, length, r, rounded_up(length + r)};
 }
 
+// n (1 - slack) less what underflow may take from products, norms and their sums: 4 d 2^-126 where
+// the tiles flush denormals. A row too long for float32 has no norm, so that all its pairs are
+// hits.
+inline float low_norm(const ScreenRows& s, float n) {
+  return n < kLongest ? n * (1.0f - s.slack) - kUnderflow : NAN;
+}
+
 inline void bound_query(const ScreenRows& s, int64_t i, const RowBound& b) {
-  s.norm[i] = b.n * (1.0f - s.slack);
+  s.norm[i] = low_norm(s, b.n);
   s.length[i] = rounded_up(2.0f * b.r);
   s.error[i] = b.a;
 }
 
 inline void bound_point(const ScreenRows& s, int64_t i, const RowBound& b) {
-  s.norm[i] = b.n * (1.0f - s.slack);
+  s.norm[i] = low_norm(s, b.n);
   s.length[i] = b.length;
   s.error[i] = rounded_up(2.0f * b.r + 2.0f * s.gamma * b.a);
 }
@@ -88,7 +99,7 @@ inline void keep_hit(const ScreenStrip& s, int64_t row, int64_t query, float bel
   const double width = static_cast<double>(s.query_length[query]) * s.length[row] +
                        static_cast<double>(s.query_error[query]) * s.error[row] +
                        1.01 * s.slack * (norm + s.norm[row]);
-  const double high = low + 2.001 * width + 1e-30;
+  const double high = low + 2.001 * width + 10.0 * static_cast<double>(kUnderflow);
   // Numbers beyond the range of float32 bound nothing.
   s.hits[query * s.capacity + s.found[query]++] = {at, low == low ? low : -HUGE_VAL,
                                                    high == high ? high : HUGE_VAL};
@@ -114,9 +125,9 @@ inline void find_hits(const ScreenStrip& s) {
     uint64_t found = 0;
     for (int v = 0; v < kRegs; ++v) {
       const Reg product = V::load(s.products + row * kPanelWidth + v * V::kWidth);
-      below[v] = V::fnma(two, product, norm);
-      below[v] = V::fnma(length[v], y, below[v]);
+      below[v] = V::fnma(length[v], y, norm);
       below[v] = V::fnma(error[v], e, below[v]);
+      below[v] = V::fnma(two, product, below[v]);
       found |= static_cast<uint64_t>(V::not_greater(below[v], limit[v])) << (v * V::kWidth);
     }
     found &= wanted;

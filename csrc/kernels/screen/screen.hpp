@@ -4,11 +4,12 @@
 //   x, y   rows minus a common centre, times a power of two
 //   x_h    x rounded to the precision of the products; r = |x - x_h|, a = |x_h|, n = |x|^2
 //   D~ = n_x + n_y - 2 x_h . y_h,   |D~ - D| <= B
-//   B  = 2 (r_x |y| + a_x r_y) + 2 gamma a_x a_y + slack (n_x + n_y)
+//   B  = 2 (r_x |y| + a_x r_y) + 2 gamma a_x a_y + slack (n_x + n_y) + underflow
 //
 // The main term is Cauchy-Schwarz on x.y - x_h.y_h = (x - x_h).y + x_h.(y - y_h); gamma bounds the
 // float32 accumulation of d exact products, slack that of the norms and of the few operations that
-// make D~ - B. The centre and the scale move no distance; they make the bound tight.
+// make D~ - B, underflow what is lost below 2^-126. The centre and the scale move no distance; they
+// make the bound tight.
 //
 // A query has a limit; a pair is a hit unless D~ - B is above it. A NaN or an overflow is a hit.
 // Bytes against bytes need no bound: the products are integers, D~ = D and B = 0 (d <= kByteDepth).
@@ -36,7 +37,7 @@ struct ScreenRows {
   float gamma;          // see the bound above
   float slack;
   void* packed;    // a strip or a panel
-  float* norm;     // n (1 - slack)
+  float* norm;     // n (1 - slack) - underflow, NaN for a row beyond float32
   float* length;   // points: |y|; queries: 2 r
   float* error;    // points: 2 r + 2 gamma a; queries: a; all rounded up
   int32_t* whole;  // bytes only: the integer that stands in for n

@@ -128,7 +128,8 @@ def log_kde(
     out: Tensor | Float64 = answer(np.asarray(log_p), queries)
     if not return_stats:
         return out
-    return out, Work(*work, error=call.error(total) if kernel == "gaussian" else None)
+    error = call.error(total, norm) if kernel == "gaussian" else None
+    return out, Work(*work, error=error)
 
 
 def kde_slots(
@@ -169,23 +170,27 @@ def kde_gradient(
 
     sum_j r_j (x_j - q) / (h lambda_j)^2,   r_j = exp(a_j - logsumexp a)
 
-    Arguments as in `log_kde`; NumPy out. Differences are summed, not means subtracted: exact on a
-    point that stands alone, and far from the origin. Terms below e^-36 / N of the sum are left out.
+    Arguments and errors as in `log_kde`; NumPy out. Differences are summed, not means subtracted:
+    exact on a point that stands alone, and far from the origin. Terms below e^-36 / N of the sum
+    are left out. NaN where log p is -inf (squares beyond the largest float): it has no slope.
     """
     call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
+    call.log_mass()
     slots, _ = call.slots(bandwidth, "gaussian", backend, threads)
     chosen, count = backend_and_threads("kde_gradient", backend, threads)
+    total = np.logaddexp(slots.top, slots.rest)
     gradient, _ = _core.kde_gradient(
         call.queries,
         call.points,
         float(bandwidth) ** 2,
         call.log_heights,
         call.sq_scales,
-        np.logaddexp(slots.top, slots.rest),
+        np.where(np.isfinite(total), total, np.inf),
         call.exclude,
         chosen,
         count,
     )
+    gradient[~np.isfinite(total)] = np.nan
     return gradient
 
 
@@ -220,7 +225,9 @@ class _Call:
             if scales is not None:
                 heights = heights - x.shape[1] * np.log(scales)
         skip = excluded("log_kde", exclude, len(q), len(x))
-        return cls(q, x, w, skip, heights, None if scales is None else scales**2)
+        with np.errstate(over="ignore"):  # checked with the bandwidth
+            squares = None if scales is None else scales**2
+        return cls(q, x, w, skip, heights, squares)
 
     @property
     def d(self) -> int:
@@ -233,6 +240,8 @@ class _Call:
         if h.ndim > 1 or h.size == 0:
             raise ValueError(f"log_kde: bandwidth has shape {h.shape}; a number or (H,) is wanted")
         squares = [_squared(float(one)) for one in np.atleast_1d(h)]
+        if self.sq_scales is not None:
+            self._check_widths(np.atleast_1d(h))
         chosen, count = backend_and_threads("log_kde", backend, threads)
         top, index, rest, done = _core.log_kde(
             self.queries,
@@ -247,6 +256,17 @@ class _Call:
         )
         slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
         return slots, (chosen, *done)
+
+    def _check_widths(self, h: Float64) -> None:
+        """Squares of the widths, and what they are made of, must be normal numbers."""
+        assert self.sq_scales is not None
+        widths = np.outer(h**2, [self.sq_scales.min(), self.sq_scales.max()]).ravel()
+        for square in (self.sq_scales.min(), self.sq_scales.max(), *widths):
+            if not (1e-300 < square < 1e300):
+                raise ValueError(
+                    f"log_kde: a width h * point_scales has the square {square}; "
+                    "1e-300..1e300 is wanted"
+                )
 
     def log_mass(self) -> Float64 | float:
         """log of the weight that takes part, per query where a point is left out."""
@@ -268,14 +288,15 @@ class _Call:
             )
         return np.log(mass)
 
-    def error(self, total: Float64) -> Float64:
-        """Certified |error| of a logsumexp `total` of the exponents, in nats.
+    def error(self, total: Float64, norm: npt.ArrayLike) -> Float64:
+        """Certified |error|, in nats, of a log-density: logsumexp `total` less normaliser `norm`.
 
         Terms left out: at most 8192 e^-36 of each chunk's rest (log_kde.hpp). Roundings, u = 2^-53:
         an exponent -D s is off by (d + 8) u of itself, and sum_j r_j |a_j| <= |total| + log N + the
         largest |log w_j - d log lambda_j|; the sum, its exponentials and its merges by 2,000 u.
         Distances of 9 to 64 features may be expanded about a centre, where it costs at most 1e-10
-        (expansion.hpp).
+        (expansion.hpp). The normaliser, of terms d log h and log c_d, the mass of the weights,
+        added up one by one where a point is left out, and their difference are rounded too.
         """
         height = 0.0
         if self.log_heights is not None:
@@ -284,7 +305,10 @@ class _Call:
         n = len(self.points)
         size = np.where(np.isfinite(total), np.abs(total), 0.0) + math.log(n) + 2 * height
         left_out = 8192 * math.exp(-36) + (1e-10 if 9 <= self.d <= 64 else 0.0)
-        return np.asarray(left_out + 2.0**-53 * ((self.d + 8) * size + 2000 + n / 8192))
+        norms = np.abs(np.asarray(norm, np.float64))[..., None] + 2 * self.d * math.log(self.d + 2)
+        steps = n if self.weights is not None and self.exclude is not None else 0
+        rounded = (self.d + 8) * size + 2000 + n / 8192 + 8 * norms + 2 * steps
+        return np.asarray(left_out + 2.0**-53 * rounded).reshape(total.shape)
 
 
 def _squared(h: float) -> float:
