@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cpu-clock",
         action="store_true",
-        help="times are processor seconds over threads: for a machine that others use too",
+        help="times of one thread are processor seconds: for a machine that others use too",
     )
 
 
@@ -100,7 +100,7 @@ def heading(load: float, cpu_clock: bool) -> list[str]:
     return [
         f"{datetime.datetime.now():%Y-%m-%d %H:%M}, {processor()}, load {load:.1f} before "
         f"the start, backend auto = {config()['auto']}, {' and '.join(map(str, THREADS))} threads, "
-        f"{'processor time over threads' if cpu_clock else 'least wall time'}, "
+        f"least {'processor time at one thread, else wall time' if cpu_clock else 'wall time'}, "
         f"Python {platform.python_version()}.",
         versions + ".",
     ]

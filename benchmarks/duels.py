@@ -80,14 +80,14 @@ class Clocked:
     seconds: float = float("inf")
     cores: float = 0.0  # processor time over wall time
 
-    def time_once(self, cpu_clock: int) -> None:
+    def time_once(self, cpu_clock: bool) -> None:
         wall, cpu = time.perf_counter(), time.process_time()
         self.contender.run()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         self.took(wall, cpu, cpu_clock)
 
-    def took(self, wall: float, cpu: float, cpu_clock: int) -> None:
-        seconds = cpu / cpu_clock if cpu_clock else wall
+    def took(self, wall: float, cpu: float, cpu_clock: bool) -> None:
+        seconds = cpu if cpu_clock else wall
         if seconds < self.seconds:
             self.seconds, self.cores = seconds, cpu / wall
 
@@ -103,7 +103,7 @@ class Clocked:
         passes = self.error <= self.contender.gate
         return f"{self.error:.0e}" + ("" if passes else " **FAIL**")
 
-    def first(self, cpu_clock: int) -> None:
+    def first(self, cpu_clock: bool) -> None:
         """The answer, before any clock that counts; a slow one is not run again for its time."""
         wall, cpu = time.perf_counter(), time.process_time()
         answer = self.contender.run()
@@ -126,7 +126,8 @@ def clocked(
 ) -> list[Clocked]:
     """Errors and least times. In each round everybody runs once: what else the machine does then
     falls on all. pytest-benchmark's own clock times the first contender, last in each round."""
-    clock = threads if cpu_clock else 0
+    # With several threads processor time would hide what only one of them does.
+    clock = cpu_clock and threads == 1
     all_ = [Clocked(one) for one in contenders]
     with equal(threads):
         for one in all_:
