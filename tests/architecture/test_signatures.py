@@ -61,6 +61,20 @@ SIGNATURES = {
     "TracIn.capture": "self, data, out=None, *, side='train', ids=None",
     "studies.attributes": "data, run=None, scores=None, k=10, *, seed=0, threads=None",
     "studies.agreement": "scores_by_model, attributes=None, k=None, *, halves=None",
+    **{
+        f"copying.{test}": "train, test, generated, *, features=None, seed=0, "
+        f"duplicates='{policy}', distances=None, level=0.95, threads=None"
+        for test, policy in {
+            "nearest_ratio": "distinct",
+            "data_copying": "keep",
+            "authenticity": "distinct",
+            "calibrated_distance": "distinct",
+            "third_ratio": "distinct",
+            "near_duplicate_rate": "distinct",
+            "likelihood_divergence": "keep",
+        }.items()
+    },
+    "studies.copying_and_memorization": "ratios, score, attributes=None",
     "report": "run_directory",
 }
 

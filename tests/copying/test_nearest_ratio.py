@@ -88,6 +88,7 @@ def test_copies_are_infinite_and_copies_in_both_sets_undefined() -> None:
     assert found.per_sample[1] == np.inf
     assert found.per_sample[2] == 1
     assert (found.undefined, found.infinite, found.copies) == (1, 1, 2)
+    assert found.notes == ("1 training row has a copy in both sets: their rho is undefined",)
     # Row 2 ties, row 3 (2.5 from both) too: (1 + 1/2 + 1/2) / 3 over the rows that are defined.
     assert_within(found.statistic, 2 / 3, 1e-12)
 

@@ -100,11 +100,19 @@ def nearest_ratio(
         null=f"{EXCHANGEABLE}: their labels permuted {permutations} times, null value 1/2",
         copies=int(copies.sum()),
         duplicates=treated,
+        notes=_notes(int(np.isnan(rho[held.equal.group]).sum())),
         compared=size,
         mean_log=mean_log,
         mean_log_pvalue=permutation_pvalue(mean_log, null[:, 1], high=True),
         infinite=int(((apart[0] == 0) != (apart[1] == 0)).sum()),
     )
+
+
+def _notes(undefined: int) -> tuple[str, ...]:
+    if not undefined:
+        return ()
+    have = "row has" if undefined == 1 else "rows have"
+    return (f"{undefined} training {have} a copy in both sets: their rho is undefined",)
 
 
 class Union(NamedTuple):

@@ -27,6 +27,35 @@ COLUMNS = {
     "rho_and_memorization": ("index", "log_ratio", "se", "times"),
 }
 ENTRIES = ("label", "copying_is", "value", "reference", "lower", "upper", "pvalue", "qvalue")
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    (
+        "ρ, nearest-neighbour ratio",
+        "Distance of a training sample to the nearest held-out sample over that to the nearest "
+        "generated one, equally many of both. Above 1 the generated one is nearer; without copying "
+        "that is so for half of the training samples.",
+    ),
+    (
+        "C_T",
+        "Rank test of distances to the training samples, generated against held-out ones, in cells "
+        "of similar samples. Without copying z is a standard normal number; far below 0 speaks for "
+        "copying.",
+    ),
+    (
+        "AuthPct",
+        "Per cent of generated samples that are farther from their nearest training sample than "
+        "its own nearest neighbour is. Compare it with that of held-out samples, not with 50.",
+    ),
+    (
+        "calibrated distance",
+        "Distance to the nearest training sample over half the mean distance to the nearest 50.",
+    ),
+    (
+        "FLD and its gap",
+        "Each generated sample becomes the centre of a Gaussian. FLD: how much less likely "
+        "held-out samples are under them than under Gaussians around training samples. Gap: how "
+        "much less likely training samples are than held-out ones; below 0 speaks for copying.",
+    ),
+)
 HEADS = ("", "copying is", "generated", "held-out", "95\u202f% interval", "p", "q")
 
 
@@ -96,8 +125,9 @@ def lead(copying: Copying) -> str:
     told = [entry for entry in copying.summary["table"] if _number(entry["qvalue"]) <= 0.05]
     copies = int(copying.summary["tests"][0]["copies"])
     found = (
-        f"{words.counted(len(told), 'statistic')} of {len(copying.summary['table'])} speak for "
-        "copying at a false discovery rate of 5\u202f% over the table"
+        f"{words.counted(len(told), 'statistic')} of {len(copying.summary['table'])} "
+        f"{'speaks' if len(told) == 1 else 'speak'} for copying at a false discovery rate of "
+        "5\u202f% over the table"
         if told
         else "No statistic speaks for copying at a false discovery rate of 5\u202f% over the table"
     )

@@ -81,7 +81,7 @@ def render(tables: Tables) -> tuple[str, list[Drawing]]:
             warnings=tables.summary.get("warnings", []),
             settings=list(provenance.settings(tables.recipe)),
             command=provenance.command(tables),
-            glossary=GLOSSARY,
+            glossary=GLOSSARY if copied is None else GLOSSARY + copying.GLOSSARY,
             bent=linear_width(tables.score[np.isfinite(tables.score)]) is not None,
             copying=None if copied is None else _copying(tables, copied),
             **shown,

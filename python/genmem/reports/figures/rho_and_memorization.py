@@ -79,4 +79,9 @@ def _reliability(found: Mapping[str, Any]) -> str:
     if found["reliability"] is None:
         return ""
     own = words.correlation(float(found["reliability"]))
-    return f" ρ agrees with itself, measured again on other samples, with {own}."
+    other = (
+        "on other generated and the same held-out samples"
+        if found["models"] == 1
+        else "with other models and other held-out samples"
+    )
+    return f" ρ agrees with itself, measured again {other}, with {own}."
