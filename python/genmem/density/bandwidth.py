@@ -22,11 +22,19 @@ from genmem.density.rows import (
     check_scales,
     check_weights,
 )
-from genmem.density.width_search import bounds, closest, maxima, squares_to_nearest, vertex
+from genmem.density.width_search import (
+    NEARBY,
+    STEPS,
+    bounds,
+    closest,
+    maxima,
+    squares_to_nearest,
+    vertex,
+)
 
 # Pairs of rows in one pass of the scan, about; with more, every so-manyth row is scanned and all of
 # them finish from the maxima that were found.
-_SCAN_PAIRS = 1 << 23
+_SCAN_PAIRS = 1 << 25
 
 
 class LeaveOneOut(NamedTuple):
@@ -84,7 +92,7 @@ def leave_one_out(
     maxima of the list are polished on lists ever closer: to about 1e-10 of h* by the vertex of a
     quartic where the likelihood is smooth in h (gaussian, exponential; every maximum of the list),
     to 1e-8 by closing in on the best where it is not. At a smooth maximum of Gaussian kernels
-    sum_i w_i sum_{j != i} r_ij |x_i - x_j|^2 / lambda_j^2 = h^2 d sum_i w_i. Beyond 2^23 pairs the
+    sum_i w_i sum_{j != i} r_ij |x_i - x_j|^2 / lambda_j^2 = h^2 d sum_i w_i. Beyond 2^25 pairs the
     scan takes a part of the rows that are left out, and the polish all of them.
 
     X              (N, d) rows; a row of weight 0 is a row left out
@@ -127,12 +135,23 @@ def leave_one_out(
     # A thin sample may consist of rows with an equal; then all rows are scanned.
     scanned = chosen[::every] if nearest[::every].any() else chosen
     starts = maxima(terms, scanned, *bounds(terms, chosen, nearest))
-    if np.isfinite(terms.radial.power):
-        found = [vertex(terms, chosen, float(start)) for start in starts]
-    else:
-        found = [closest(terms, chosen, float(starts[0]))]
-    best, value = max(found, key=lambda maximum: maximum[1])
+    best, value = _polished(terms, chosen, scanned, starts)
     return LeaveOneOut(best, value, kept[chosen])
+
+
+def _polished(
+    terms: KernelTerms, chosen: Int64, scanned: Int64, starts: Float64
+) -> tuple[float, float]:
+    """The best maximum, and its value, of the rows `chosen` near `starts`, those of `scanned`."""
+    if np.isinf(terms.radial.power):
+        return closest(terms, chosen, float(starts[0]))
+    steps: tuple[float, ...] = STEPS
+    if len(scanned) < len(chosen):
+        # The very maxima of the part come first, so that two passes over all pairs are enough.
+        starts = np.array([vertex(terms, scanned, float(start))[0] for start in starts])
+        steps = NEARBY
+    found = [vertex(terms, chosen, float(start), steps) for start in starts]
+    return max(found, key=lambda maximum: maximum[1])
 
 
 def _taking_part(points: Rows, weights: Float64, duplicates: str) -> tuple[Int64, Rows, Float64]:

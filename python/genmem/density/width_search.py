@@ -14,9 +14,10 @@ from genmem.kernels import nearest_sq, sq_distances
 
 # Between neighbouring widths of the scan.
 _SCAN_RATIO = 1.25
-# In log h, between the five widths of a vertex, from the first list to the last. The slope of the
-# quartic through five is off by s^4, and by the rounding of L over s: least at about 1e-3.
-_FIRST_STEP, _LAST_STEP, _SHRINK = 0.1, 1e-3, 10.0
+# In log h, between the five widths of a vertex, list by list. The slope of the quartic through five
+# is off by s^4, and by the rounding of L over s: least at about 1e-3.
+STEPS = (0.1, 0.01, 1e-3)
+NEARBY = (0.03, 1e-3)
 # Widths of a list that closes in: an odd number, so that the best so far stays in the next.
 _CLOSING = 9
 # Likelihoods at a maximum differ by less than rounding within about this share of the width.
@@ -89,28 +90,28 @@ def maxima(terms: KernelTerms, rows: Int64, low: float, high: float) -> Float64:
     return widths[peaks[np.argsort(-values[peaks], kind="stable")]]
 
 
-def vertex(terms: KernelTerms, rows: Int64, start: float) -> tuple[float, float]:
+def vertex(
+    terms: KernelTerms, rows: Int64, start: float, steps: tuple[float, ...] = STEPS
+) -> tuple[float, float]:
     """The maximum uphill of `start`, and its value, of a likelihood that is smooth in log h.
 
     The vertex of the quartic through five widths, around which the next five lie closer.
     """
-    center, step = float(np.log(start)), _FIRST_STEP
-    while True:
-        offsets = step * np.arange(-2, 3)
-        values = log_likelihoods(terms, rows, np.exp(center + offsets))
-        i = int(values.argmax())
-        if i in (0, 4):
-            center += float(offsets[i])
-            continue
+    center, value = float(np.log(start)), -np.inf
+    for step in steps:
+        offsets, i = step * np.arange(-2, 3), 0
+        while i in (0, 4):
+            values = log_likelihoods(terms, rows, np.exp(center + offsets))
+            i = int(values.argmax())
+            # At an end the maximum may lie beyond it.
+            center += float(offsets[i]) if i in (0, 4) else 0.0
         # As differences from the best: the sums themselves would spend the digits of the slope.
         quartic = Polynomial.fit(offsets / step, values - values[i], 4, domain=[-2, 2])
         turns = quartic.deriv().roots()
         inside = np.append(turns[np.isreal(turns) & (np.abs(turns) <= 2)].real, i - 2)
-        center += step * float(inside[quartic(inside).argmax()])
-        if step <= _LAST_STEP:
-            width = float(np.exp(center))
-            return width, float(log_likelihoods(terms, rows, np.array([width]))[0])
-        step = max(step / _SHRINK, _LAST_STEP)
+        turn = float(inside[quartic(inside).argmax()])
+        center, value = center + step * turn, float(values[i] + quartic(turn))
+    return float(np.exp(center)), value
 
 
 def closest(terms: KernelTerms, rows: Int64, start: float) -> tuple[float, float]:
