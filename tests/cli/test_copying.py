@@ -35,9 +35,11 @@ def scored(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import shutil
 
     out = tmp_path_factory.mktemp("scored") / "run"
-    words = ["--model", "knn", "--folds", "3", "--repeats", "2"]
-    got = invoke("memorization", "digits", "--limit", "120", *SMOKE, *words, "--out", str(out))
+    inner = out / "memorization" / "elbo"
+    words = ["--model", "knn", "--folds", "3", "--repeats", "2", "--out", str(inner)]
+    got = invoke("memorization", "digits", "--limit", "120", *SMOKE, *words)
     assert got.exit_code == 0, got.output
+    shutil.copytree(inner / "scores", out / "scores")
     data = '[data]\nname = "digits"\nn = 120\n'
     (out / "recipe.toml").write_text(f'[audit]\nseed = 0\n{data}[recipe]\nobjective = "elbo"\n')
     shutil.copytree(trained, out / "models" / "elbo")
@@ -74,6 +76,7 @@ def test_scores_of_a_run_are_related_to_rho(scored: Path) -> None:
     found = summary["memorization"]
     assert found["models"] == 2
     assert found["correlation"]["n"] + found["left_out"] == 120
+    assert -1 <= found["score_reliability"] <= 1
     table = pd.read_parquet(scored / "copying/scores/rho_and_memorization.parquet")
     assert table["index"].tolist() == list(range(120))
     assert table["times"].tolist() == [2] * 120

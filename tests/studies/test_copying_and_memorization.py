@@ -102,6 +102,12 @@ def test_correlation_partial_and_reliability(rng: np.random.Generator) -> None:
     # The kl of a model is no attribute of the data: it is not held fixed.
     assert found.partial == partial_spearman(score, log_ratio, attributes[["contrast"]])
     assert 0.95 < found.reliability <= 1
+    assert np.isnan([found.score_reliability, found.ceiling, found.corrected]).all()
+    known = copying_and_memorization(made_up(log_ratio), score, score_reliability=0.4)
+    assert_within(known.ceiling, np.sqrt(0.4 * found.reliability), 1e-12)
+    assert_within(known.corrected, found.correlation.value / known.ceiling, 1e-12)
+    none = copying_and_memorization(made_up(log_ratio), score, score_reliability=-0.1)
+    assert np.isnan(none.ceiling)
     assert found.top.k == 10
     assert found.test_distance.n == 200
     assert np.isnan(found.generated_distance.value)

@@ -248,8 +248,9 @@ def _say_related(found: dict[str, Any]) -> None:
     one = found["correlation"]
     typer.echo(
         f"rank correlation of log rho with M: {_number(one['value'])} "
-        f"({_number(one['lower'])} to {_number(one['upper'])}), {one['n']:,} samples, "
-        f"reliability of log rho {_number(found['reliability'])}"
+        f"({_number(one['lower'])} to {_number(one['upper'])}), {one['n']:,} samples; reliability "
+        f"of log rho {_number(found['reliability'])}, of M {_number(found['score_reliability'])}, "
+        f"which bounds it at about {_number(found['ceiling'])}"
     )
     if found["partial"] is not None:
         left = found["partial"]

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+_RELIABILITIES = ("reliability", "score_reliability", "ceiling", "corrected")
+
+
 @dataclass(frozen=True, eq=False)
 class Ratios:
     """log rho of N samples, averaged over sets of generated samples; all (N,).
@@ -64,6 +67,9 @@ class CopyingAndMemorization:
     partial           the same with the attributes of the data held fixed; None without attributes
     reliability       of log rho: correlation between halves of the models (of one model: of its
                       generated sets), brought to full length, 2 r / (1 + r); NaN for one set
+    score_reliability of M, alike, from halves of its repeats; NaN if not given
+    ceiling           sqrt of the product of both: what the correlation could be at most, on average
+    corrected         correlation / ceiling: without the noise of either; may exceed 1
     test_distance     Spearman of M and d(x, test), how isolated a sample is
     generated_distance  Spearman of M and d(x, generated)
     top               overlap of the top 5 % of both
@@ -73,6 +79,9 @@ class CopyingAndMemorization:
     correlation: Correlation
     partial: Correlation | None
     reliability: float
+    score_reliability: float
+    ceiling: float
+    corrected: float
     test_distance: Correlation
     generated_distance: Correlation
     top: Overlap
@@ -86,7 +95,7 @@ class CopyingAndMemorization:
             found[name] = None if one is None else {k: _plain(v) for k, v in one._asdict().items()}
         return {
             **found,
-            "reliability": _plain(self.reliability),
+            **{name: _plain(getattr(self, name)) for name in _RELIABILITIES},
             "top": {name: _plain(getattr(self.top, name)) for name in Overlap.__annotations__},
             "left_out": self.left_out,
         }
@@ -142,13 +151,18 @@ def nearest_ratios(
 
 
 def copying_and_memorization(
-    ratios: Ratios, score: Float64, attributes: pd.DataFrame | None = None
+    ratios: Ratios,
+    score: Float64,
+    attributes: pd.DataFrame | None = None,
+    *,
+    score_reliability: float = np.nan,
 ) -> CopyingAndMemorization:
     """Relate log rho to the memorization score of the same samples.
 
     score       (N,) M in nats; NaN = not scored
     attributes  frame of N rows as `genmem.studies.attributes` makes it; those of the data are held
                 fixed in `partial`
+    score_reliability  of M, where it is known: what noise leaves of a correlation with it
 
     The interval of a correlation is over samples, as if they were independent of each other.
     Raises ValueError if the lengths differ or fewer than four samples have both.
@@ -169,10 +183,17 @@ def copying_and_memorization(
     if attributes is not None:
         names = [name for name in DATA_ATTRIBUTES if name in attributes.columns]
         partial = partial_spearman(m, rho, np.asarray(attributes[names], np.float64)[kept])
+    plain, reliability = spearman(m, rho), _reliability(ratios)
+    # A reliability of 0 or less bounds nothing: the halves do not agree at all.
+    usable = reliability > 0 and score_reliability > 0
+    ceiling = float(np.sqrt(reliability * score_reliability)) if usable else np.nan
     return CopyingAndMemorization(
-        correlation=spearman(m, rho),
+        correlation=plain,
         partial=partial,
-        reliability=_reliability(ratios),
+        reliability=reliability,
+        score_reliability=score_reliability,
+        ceiling=ceiling,
+        corrected=plain.value / ceiling,
         test_distance=spearman(m, ratios.test_distance[kept]),
         generated_distance=spearman(m, ratios.generated_distance[kept]),
         top=overlap(m, rho, max(1, len(m) // 20)),

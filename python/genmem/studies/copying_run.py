@@ -26,6 +26,7 @@ import pandas as pd
 from genmem.copying import CopyingDistances, CopyingResult, examine
 from genmem.ledger import bind, fingerprint, read_identity, write_text, write_unit
 from genmem.memorization import MemorizationScores
+from genmem.studies.comparison import halves
 from genmem.studies.copying_and_memorization import copying_and_memorization, nearest_ratios
 from genmem.studies.copying_sets import (
     Trained,
@@ -35,6 +36,7 @@ from genmem.studies.copying_sets import (
     trained_models,
 )
 from genmem.studies.copying_table import table
+from genmem.studies.correlation import spearman, spearman_brown
 from genmem.studies.stages import Progress, Stages, write_table
 from genmem.studies.summary import machine, versions
 
@@ -278,12 +280,24 @@ def _related(
         write_table(work.out / outputs[0], pd.DataFrame({"index": data.index, **held}))
         beside = directory / "scores/attributes.parquet"
         attributes = pd.read_parquet(beside) if beside.is_file() else None
-        found = copying_and_memorization(ratios, scores.score, attributes).summary()
+        found = copying_and_memorization(
+            ratios,
+            scores.score,
+            attributes,
+            score_reliability=_score_reliability(directory, scores, work.seed),
+        ).summary()
         found |= {"models": len(models), "sets": int(ratios.times.max()), "scores": told}
         write_text(place, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
     work.stages.do("rho and M", outputs, relate)
     return dict(json.loads(place.read_text(encoding="utf-8")))
+
+
+def _score_reliability(directory: Path, scores: MemorizationScores, seed: int) -> float:
+    """Of M, from halves of its repeats; NaN if the run keeps no units of them, or one repeat."""
+    place = directory / "memorization" / model_directory(directory).name
+    parts = halves(place, scores, seed) if (place / "units").is_dir() else None
+    return np.nan if parts is None else spearman_brown(spearman(*parts).value)
 
 
 def _tables(

@@ -84,4 +84,11 @@ def _reliability(found: Mapping[str, Any]) -> str:
         if found["models"] == 1
         else "with other models and other held-out samples"
     )
-    return f" ρ agrees with itself, measured again {other}, with {own}."
+    bound = found.get("ceiling")
+    most = (
+        ""
+        if bound is None
+        else "; with the noise of M a correlation of "
+        f"{words.correlation(float(bound))} is the most that could be seen"
+    )
+    return f" ρ agrees with itself, measured again {other}, with {own}{most}."
