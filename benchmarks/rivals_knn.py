@@ -68,8 +68,10 @@ def scipy_cdist(q: np.ndarray, x: np.ndarray, k: int, threads: int) -> Run:
     """Differences in float64; one thread whatever `threads` says."""
     from scipy.spatial.distance import cdist
 
+    q64, x64 = q.astype(np.float64), x.astype(np.float64)
+
     def run() -> Answer:
-        distances = cdist(q, x)
+        distances = cdist(q64, x64)
         some = np.argpartition(distances, k - 1, axis=1)[:, :k]
         near = np.take_along_axis(distances, some, 1)
         order = np.lexsort((some, near))
