@@ -20,6 +20,8 @@ STEPS = (0.1, 0.01, 1e-3)
 NEARBY = (0.03, 1e-3)
 # Widths of a list that closes in: an odd number, so that the best so far stays in the next.
 _CLOSING = 9
+# Lists at most: a jump that rounding moves across a width could send them to and fro for ever.
+_LISTS = 200
 # Likelihoods at a maximum differ by less than rounding within about this share of the width.
 _CLOSED = 1e-8
 
@@ -121,7 +123,9 @@ def closest(terms: KernelTerms, rows: Int64, start: float) -> tuple[float, float
     """
     low, high = np.log(start / _SCAN_RATIO), np.log(start * _SCAN_RATIO)
     best, value = start, -np.inf
-    while high - low > _CLOSED:
+    for _ in range(_LISTS):
+        if high - low <= _CLOSED:
+            break
         widths = np.exp(np.linspace(low, high, _CLOSING))
         values = log_likelihoods(terms, rows, widths)
         i = int(values.argmax())
