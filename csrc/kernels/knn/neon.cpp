@@ -1,0 +1,8 @@
+#include "kernels/lanes/neon.hpp"
+#include "kernels/knn/block.hpp"
+
+namespace genmem::GENMEM_ISA {
+
+void knn(const KnnBlock& block) { knn_block<F64>(block); }
+
+}  // namespace genmem::GENMEM_ISA
