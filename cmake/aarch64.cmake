@@ -1,4 +1,5 @@
-# Toolchain: 64-bit ARM Linux by Debian's cross compiler; programs run under qemu-user.
+# Toolchain: 64-bit ARM Linux by Debian's cross compiler; programs run under
+# qemu-user.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)

@@ -23,6 +23,8 @@ struct F64 {
   static Reg sub(Reg a, Reg b) { return vsubq_f64(a, b); }
   static Reg mul(Reg a, Reg b) { return vmulq_f64(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f64(c, a, b); }
+  static double fma_one(double a, double b, double c) { return __builtin_fma(a, b, c); }
+  static Reg min(Reg a, Reg b) { return vminq_f64(a, b); }
   static Reg max(Reg a, Reg b) { return vmaxq_f64(a, b); }
   static bool any_less_equal(Reg a, Reg b) {
     return vmaxvq_u32(vreinterpretq_u32_u64(vcleq_f64(a, b))) != 0;
