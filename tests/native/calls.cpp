@@ -93,7 +93,7 @@ void check_interrupted(Suite& suite) {
 
 // Several callers share the pool; each gets its own answer.
 void check_concurrent(Suite& suite) {
-  const Problem p = make_problem({33, 40, 2200}, Dtype::float32, Dtype::float32, suite.random);
+  const Problem p = make_problem({33, 40, 2200}, Dtype::float32, Dtype::float32, 0, suite.random);
   const std::int64_t k = 5;
   const backends::Density density{KernelKind::gaussian, {30.0}, nullptr, nullptr};
   struct Answer {
@@ -127,7 +127,7 @@ void check_concurrent(Suite& suite) {
 }
 
 void check_nothing(Suite& suite) {
-  const Problem p = make_problem({20, 0, 2100}, Dtype::float64, Dtype::float32, suite.random);
+  const Problem p = make_problem({20, 0, 2100}, Dtype::float64, Dtype::float32, 0, suite.random);
   const backends::Density density{KernelKind::gaussian, {1.0}, nullptr, nullptr};
   for (const backends::Isa isa : suite.isas) {
     Tally& tally = suite.report.of(isa, "no queries");

@@ -94,7 +94,8 @@ int check_all(const Options& options) {
     for (std::size_t type = 0; type < std::size(kTypes); ++type) {
       // Other types with each shape.
       if ((shape + type) % options.every != 0) continue;
-      const Problem p = make_problem(shapes[shape], kTypes[type][0], kTypes[type][1], suite.random);
+      const Problem p =
+          make_problem(shapes[shape], kTypes[type][0], kTypes[type][1], shape + type, suite.random);
       check_distances(p, suite);
       check_knn(p, suite);
       check_radius_counts(p, suite);

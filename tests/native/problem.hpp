@@ -75,6 +75,8 @@ struct Problem {
 };
 
 // Copies, near-copies and strangers among the queries, and rows that occur twice among the points.
-Problem make_problem(const Shape& shape, Dtype queries, Dtype points, Random& random);
+// The turn says what the numbers are like.
+Problem make_problem(const Shape& shape, Dtype queries, Dtype points, std::size_t turn,
+                     Random& random);
 
 }  // namespace genmem::native
