@@ -54,7 +54,7 @@ class Problem:
 
     @cached_property
     def bandwidth(self) -> float:
-        """Of greatest leave-one-out likelihood over 500 of the points, to 2 %."""
+        """Of greatest leave-one-out likelihood over 500 of the points, to 3 %."""
         rows = np.linspace(0, len(self.points) - 1, 500).astype(np.int64)
         some = self.points[rows]
         nearest = genmem.knn(some, self.points, 1, exclude=rows).distances.astype(np.float64)
