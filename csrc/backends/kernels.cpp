@@ -7,7 +7,7 @@ namespace genmem {
   void panels(const Panels&);             \
   void distances(const DistanceBlock&);   \
   void distances_to(const DistanceList&); \
-  void knn(const KnnBlock&);              \
+  void knn(KnnBlock&);                    \
   Slots log_kde(const KdeChunk&);         \
   void kde_gradient(const KdeGradient&);  \
   void grad_dot(const GradDotBlock&);     \

@@ -69,7 +69,7 @@ PackedQueries::PackedQueries(const Frame& frame, const Matrix& queries, std::int
   whole_.resize(rows);
 }
 
-void PackedQueries::pack(std::int64_t panel) {
+bool PackedQueries::pack(std::int64_t panel) {
   const std::int64_t width = frame_.kernel->panel, first = panel * width;
   std::vector<float> scratch(static_cast<std::size_t>(2 * row_floats(queries_.cols)));
   const auto at = static_cast<std::size_t>(first);
@@ -78,6 +78,8 @@ void PackedQueries::pack(std::int64_t panel) {
                                packed_.of(0) + panel * panel_bytes_, norm_.data() + at,
                                length_.data() + at, error_.data() + at, whole_.data() + at,
                                scratch.data()});
+  return frame_.kernel->bytes || std::none_of(norm_.begin() + first, norm_.begin() + first + width,
+                                              [](float norm) { return std::isnan(norm); });
 }
 
 Screening::Screening(const Frame& frame, const PackedQueries& packed, std::int64_t first,
@@ -134,6 +136,10 @@ void Screening::pack(const Matrix& points, std::int64_t point, std::int64_t coun
   frame_.kernel->pack_points({points, point, count, frame_.centre.data(), frame_.scale,
                               frame_.gamma, frame_.slack, strip_.of(0), norm_.data(),
                               length_.data(), error_.data(), whole_.data(), scratch_.data()});
+  if (exact()) return;
+  for (std::int64_t i = 0; i < count; ++i) {
+    strange_ |= std::isnan(norm_[static_cast<std::size_t>(i)]);
+  }
 }
 
 void Screening::find(std::int64_t panel, std::int64_t point, std::int64_t count,

@@ -48,8 +48,8 @@ class PackedQueries {
  public:
   PackedQueries(const Frame& frame, const Matrix& queries, std::int64_t begin, std::int64_t count);
 
-  // Packs one panel; panels are independent.
-  void pack(std::int64_t panel);
+  // Packs one panel; panels are independent. False where a row is not finite or beyond float32.
+  bool pack(std::int64_t panel);
   std::int64_t panels() const { return ceil_div(count_, frame_.kernel->panel); }
 
  private:
@@ -73,6 +73,8 @@ class Screening {
   std::int64_t capacity() const { return capacity_; }
   bool exact() const { return frame_.kernel->bytes; }
   double unit() const { return frame_.unit; }
+  // Whether a point that was screened is not finite or beyond float32.
+  bool strange() const { return strange_; }
 
   // Hits of query i (counted from `first`), in the order of the points.
   Hit* hits(std::int64_t i) { return hits_.of(0) + i * capacity_; }
@@ -115,6 +117,7 @@ class Screening {
   const Frame& frame_;
   const PackedQueries& packed_;
   std::int64_t first_, count_, capacity_;
+  bool strange_ = false;
   const std::int64_t* exclude_;
   std::vector<float> limit_;
   std::vector<std::int32_t> whole_limit_, found_;

@@ -246,8 +246,8 @@ bool knn_straight(const Plan& plan, const Kernels& kernels, const Matrix& querie
   Heaps heaps(cut.groups, queries.rows, k, sq, index);
   const auto task = [&](std::int64_t number, int worker, Clock& clock) {
     const std::int64_t group = cut.group(number);
-    KnnBlock b{queries, points,  cut.query(number), cut.rows(number),  0, 0, exclude,
-               k,       nullptr, nullptr,           scratch.of(worker)};
+    KnnBlock b{queries, points,  cut.query(number), cut.rows(number),  0, 0, exclude, k,
+               false,   nullptr, nullptr,           scratch.of(worker)};
     b.sq = heaps.sq(group, b.query);
     b.index = heaps.index(group, b.query);
     for (std::int64_t i = 0; i < b.rows; ++i) heaps.clear(group, b.query + i);
@@ -257,6 +257,7 @@ bool knn_straight(const Plan& plan, const Kernels& kernels, const Matrix& querie
       kernels.knn(b);
       if (!clock.go_on()) return;
     }
+    if (b.strange) plan.stats->strange = true;
   };
   if (!run_tasks(cut.tasks(), plan.threads, task, plan.interrupted)) return false;
   plan.stats->distances += queries.rows * points.rows;
@@ -284,7 +285,9 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
   for (std::int64_t begin = 0; begin < queries.rows; begin += blocks.packed) {
     const std::int64_t rows = std::min(blocks.packed, queries.rows - begin);
     PackedQueries packed(common, queries, begin, rows);
-    const auto pack = [&](std::int64_t panel, int, Clock&) { packed.pack(panel); };
+    const auto pack = [&](std::int64_t panel, int, Clock&) {
+      if (!packed.pack(panel)) plan.stats->strange = true;
+    };
     if (!run_tasks(packed.panels(), plan.threads, pack, plan.interrupted)) return false;
     // Hits of few neighbours wait for all groups of points; of many, a task sees all points, and
     // the queries alone are shared out.
@@ -305,6 +308,7 @@ bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const st
               [&] { return clock.go_on(); })) {
         return;
       }
+      if (screening.strange()) plan.stats->strange = true;
       if (cut.groups > 1) {
         nearest.leave(pending[static_cast<std::size_t>(number)]);
       } else if (!nearest.finish(clock)) {

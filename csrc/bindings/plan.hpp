@@ -23,9 +23,10 @@ inline backends::Plan plan(const std::string& backend, int threads, backends::St
           stats, memory};
 }
 
-// (screened, pairs, distances)
+// (screened, pairs, distances, strange)
 inline py::tuple as_tuple(const backends::Stats& stats) {
-  return py::make_tuple(stats.screened.load(), stats.pairs.load(), stats.distances.load());
+  return py::make_tuple(stats.screened.load(), stats.pairs.load(), stats.distances.load(),
+                        stats.strange.load());
 }
 
 // Runs a walk without the GIL; the signal that stopped it is raised as Python's exception.

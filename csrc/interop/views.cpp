@@ -1,6 +1,7 @@
 #include "interop/views.hpp"
 
 #include <cmath>
+#include <cstring>
 
 namespace genmem::interop {
 
@@ -29,14 +30,39 @@ const T* vector(const py::array& array, std::int64_t size, const char* operation
   return static_cast<const T*>(array.data());
 }
 
+// The bits of a number that is not finite: all of the exponent.
+template <class T>
+struct Bits;
+template <>
+struct Bits<float> {
+  using Word = std::uint32_t;
+  static constexpr Word exponent = 0x7f800000u;
+};
+template <>
+struct Bits<double> {
+  using Word = std::uint64_t;
+  static constexpr Word exponent = 0x7ff0000000000000u;
+};
+
+// Integers, as a sum of floats may not be reordered: the compiler makes registers of them, and the
+// scan runs at the speed of memory.
+template <class T>
+bool finite(const T* row, std::int64_t cols, std::int64_t step) {
+  using Word = typename Bits<T>::Word;
+  Word found = 0;
+  for (std::int64_t c = 0; c < cols; ++c) {
+    Word word;
+    std::memcpy(&word, row + c * step, sizeof word);
+    found |= static_cast<Word>((word & Bits<T>::exponent) == Bits<T>::exponent);
+  }
+  return found == 0;
+}
+
 template <class T>
 std::int64_t first_nonfinite(const Matrix& m, std::int64_t begin, std::int64_t end) {
   for (std::int64_t i = begin; i < end; ++i) {
     const T* row = static_cast<const T*>(m.data) + i * m.row_stride;
-    // x - x is 0 for a number and NaN for a NaN or an infinity, and the sum keeps a NaN.
-    T sum = 0;
-    for (std::int64_t c = 0; c < m.cols; ++c) sum += row[c * m.col_stride] - row[c * m.col_stride];
-    if (!(sum == T(0))) return i;
+    if (!(m.col_stride == 1 ? finite(row, m.cols, 1) : finite(row, m.cols, m.col_stride))) return i;
   }
   return -1;
 }

@@ -8,7 +8,7 @@ import numpy.typing as npt
 _Array = npt.NDArray[Any]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
-_Stats = tuple[bool, int, int]
+_Stats = tuple[bool, int, int, bool]
 _Layer = tuple[_Array, _Array, _Array, bool]
 
 compiler: str

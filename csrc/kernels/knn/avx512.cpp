@@ -3,6 +3,6 @@
 
 namespace genmem::GENMEM_ISA {
 
-void knn(const KnnBlock& block) { knn_block<F64>(block); }
+void knn(KnnBlock& block) { knn_block<F64>(block); }
 
 }  // namespace genmem::GENMEM_ISA

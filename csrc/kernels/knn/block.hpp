@@ -23,9 +23,12 @@ inline void keep_row(const double* sq, int64_t count, int64_t point, int64_t exc
 }
 
 template <class L>
-inline void knn_block(const KnnBlock& b) {
+inline void knn_block(KnnBlock& b) {
   double* sq = b.scratch + distance_scratch(b.queries.cols);
   distance_block<L>(b.queries, b.query, b.rows, b.points, b.point, b.count, sq, kPoints, b.scratch);
+  // A row that is not finite shows in its distance to any other.
+  for (int64_t j = 0; j < b.count; ++j) b.strange |= !(sq[j] < HUGE_VAL);
+  for (int64_t i = 0; i < b.rows; ++i) b.strange |= !(sq[i * kPoints] < HUGE_VAL);
   for (int64_t i = 0; i < b.rows; ++i) {
     const int64_t exclude = b.exclude ? b.exclude[b.query + i] : -1;
     keep_row<L>(sq + i * kPoints, b.count, b.point, exclude, b.k, b.sq + i * b.k,

@@ -23,11 +23,12 @@ struct KnnBlock {
   int64_t point, count;    // count <= kPoints points from `point` on
   const int64_t* exclude;  // (queries.rows,) index left out of each query, -1 none; or null
   int64_t k;
+  bool strange;     // set where a distance to the first row or point is not finite
   double* sq;       // (rows, k) squared distances, heaps of the queries of this call
   int64_t* index;   // (rows, k)
   double* scratch;  // distance_scratch(cols) + kPairBlock doubles
 };
 
-using KnnKernel = void (*)(const KnnBlock&);
+using KnnKernel = void (*)(KnnBlock&);
 
 }  // namespace genmem

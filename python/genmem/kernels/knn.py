@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, answer, float_type, read
-from genmem.kernels.native import Exclude, backend_and_threads, excluded, rows_pair
+from genmem.kernels.native import (
+    Exclude,
+    backend_and_threads,
+    check_pair_finite,
+    excluded,
+    rows_pair,
+)
 from genmem.kernels.work import Work
 
 if TYPE_CHECKING:
@@ -135,7 +141,7 @@ def _nearest(
     assume_finite: bool,
     memory: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Work]:
-    q, x = rows_pair("knn", queries, points, assume_finite)
+    q, x = rows_pair("knn", queries, points, assume_finite=True)
     skip = excluded("knn", exclude, len(q), len(x))
     candidates = len(x) - (1 if skip is not None and (skip >= 0).any() else 0)
     if not 1 <= k <= candidates:
@@ -144,7 +150,9 @@ def _nearest(
         )
     chosen, count = backend_and_threads("knn", backend, threads)
     sq, indices, done = _core.knn(q, x, int(k), skip, chosen, count, _budget("knn", memory))
-    return sq, indices, Work(chosen, *done)
+    if not assume_finite and done[3]:
+        check_pair_finite("knn", q, x)
+    return sq, indices, Work(chosen, *done[:3])
 
 
 def radius_counts(

@@ -255,7 +255,7 @@ class _Call:
             count,
         )
         slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
-        return slots, (chosen, *done)
+        return slots, (chosen, *done[:3])
 
     def _check_widths(self, h: Float64) -> None:
         """Squares of the widths, and what they are made of, must be normal numbers."""

@@ -47,10 +47,15 @@ def rows_pair(
     if len(x) == 0:
         raise ValueError(f"{operation}: points is empty; at least 1 row is wanted")
     if not assume_finite:
-        check_finite(operation, "points", x)
-        if q is not x:
-            check_finite(operation, "queries", q)
+        check_pair_finite(operation, q, x)
     return q, x
+
+
+def check_pair_finite(operation: str, q: AnyArray, x: AnyArray) -> None:
+    """`check_finite` of points, and of queries that are other rows."""
+    check_finite(operation, "points", x)
+    if q is not x:
+        check_finite(operation, "queries", q)
 
 
 def check_finite(operation: str, argument: str, rows: AnyArray) -> None:
