@@ -31,7 +31,7 @@ class Problem:
 
     @property
     def d(self) -> int:
-        return self.points.shape[1]
+        return int(self.points.shape[1])
 
     @cached_property
     def sq(self) -> np.ndarray:
