@@ -20,7 +20,7 @@ STEPS = (0.1, 0.01, 1e-3)
 NEARBY = (0.03, 1e-3)
 # Widths of a list that closes in: an odd number, so that the best so far stays in the next.
 _CLOSING = 9
-# Lists at most: a jump that rounding moves across a width could send them to and fro for ever.
+# Lists at most: a jump that rounding moves across a width could send them back and forth for ever.
 _LISTS = 200
 # Likelihoods at a maximum differ by less than rounding within about this share of the width.
 _CLOSED = 1e-8
