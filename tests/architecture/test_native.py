@@ -4,61 +4,47 @@ It runs every operation x type x shape x stride on every backend of the machine 
 asks for the same bits on 1, 2, 3 and 8 threads and in batches, and exits with 1 on any fault.
 """
 
-import os
-import shutil
-import subprocess
-from pathlib import Path
+import re
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = Path("tests") / "native" / "genmem_native_tests"
+from genmem import _core
+from native_builds import VARIANTS, Builds
 
-# What each build is configured with, and what the program is told: a sanitized or emulated run is
-# some ten times as slow, and takes small sizes and every third problem.
-BUILDS: dict[str, tuple[list[str], list[str]]] = {
-    "plain": ([], ["--small"]),
-    "address,undefined": (["-DGENMEM_SANITIZE=address,undefined"], ["--small", "--every", "3"]),
-    "thread": (["-DGENMEM_SANITIZE=thread"], ["--small", "--every", "3"]),
-    "aarch64": (
-        [f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'aarch64.cmake'}"],
-        ["--small", "--every", "3"],
-    ),
-}
-EMULATOR = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
+SCREENED = {"knn", "radius_counts", "log_kde", "kde_gradient"}
+OPERATIONS = SCREENED | {"sq_distances", "grad_dot", "grad_dot_diagonal"}
+CALLS = {"interrupted", "several callers", "no queries"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
-def build(folder: Path, options: list[str]) -> Path:
-    configure = [
-        "cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DGENMEM_PYTHON=OFF",
-        "-DGENMEM_NATIVE_TESTS=ON", "-DGENMEM_WERROR=ON", *options,
-    ]  # fmt: skip
-    subprocess.run(configure, check=True, capture_output=True, text=True)
-    made = subprocess.run(["cmake", "--build", str(folder)], capture_output=True, text=True)
-    assert made.returncode == 0, made.stdout
-    return folder / PROGRAM
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_fault_on_any_backend(builds: Builds, variant: str) -> None:
+    done = builds.ran(variant)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = re.findall(r"^(\w+) +([\w ]+\w) +(\d+) cases +(\d+) screened.* ok$", done.stdout, re.M)
+    cases = {(backend, work): int(count) for backend, work, count, _ in lines}
+    screened = {(backend, work) for backend, work, _, count in lines if int(count)}
+    here = {name for name, why in _core.backend_states().items() if not why}
+    backends = {"serial", "neon"} if variant == "aarch64" else here
+    assert set(cases) == {(name, work) for name in backends for work in OPERATIONS | CALLS}
+    assert min(cases.values()) > 0
+    for backend in backends - {"serial"}:
+        assert screened >= {(backend, work) for work in SCREENED}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", BUILDS)
-def test_kernels_without_python(name: str, tmp_path: Path) -> None:
-    options, arguments = BUILDS[name]
-    command: list[str] = []
-    if name == "aarch64":
-        absent = [tool for tool in ("aarch64-linux-gnu-g++", EMULATOR[0]) if not shutil.which(tool)]
-        if absent:
-            pytest.skip(f"no {' and no '.join(absent)} on this machine")
-        command = EMULATOR
-    if not shutil.which("c++") or not shutil.which("cmake") or not shutil.which("ninja"):
-        pytest.skip("no C++ compiler, cmake or ninja on this machine")
-    program = build(tmp_path, options)
-    done = subprocess.run(
-        [*command, str(program), *arguments],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"TSAN_OPTIONS": "halt_on_error=1"},
-    )
-    report = done.stdout + done.stderr
-    assert done.returncode == 0, report
-    assert "neon" in report if name == "aarch64" else "serial" in report
-    assert "FAULT" not in report
+@pytest.mark.parametrize(
+    ("variant", "fault", "said"),
+    [
+        ("plain", "nan", "FAULT serial nan"),
+        ("aarch64", "nan", "FAULT serial nan"),
+        ("address", "unwritten", "FAULT serial unwritten"),
+        ("address", "overrun", "heap-buffer-overflow"),
+        ("address", "overflow", "signed integer overflow"),
+        ("thread", "race", "data race"),
+    ],
+)
+def test_a_fault_is_noticed(builds: Builds, variant: str, fault: str, said: str) -> None:
+    done = builds.run(variant, "--commit", fault)
+    assert done.returncode not in (0, 2)
+    assert said in done.stdout + done.stderr

@@ -28,7 +28,6 @@ struct F64 {
   static Reg max(Reg a, Reg b) { return _mm512_max_pd(a, b); }
   static bool any_less_equal(Reg a, Reg b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ) != 0; }
   static double sum(Reg x) { return _mm512_reduce_add_pd(x); }
-  static double highest(Reg x) { return _mm512_reduce_max_pd(x); }
   static Reg round(Reg x) {
     return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }

@@ -30,7 +30,6 @@ struct F64 {
     return vmaxvq_u32(vreinterpretq_u32_u64(vcleq_f64(a, b))) != 0;
   }
   static double sum(Reg x) { return vaddvq_f64(x); }
-  static double highest(Reg x) { return vmaxvq_f64(x); }
   static Reg round(Reg x) { return vrndnq_f64(x); }
   static Reg scale_by_power_of_two(Reg x, Reg n) {
     const int64x2_t whole = vcvtq_s64_f64(vmaxq_f64(n, vdupq_n_f64(-1022.0)));

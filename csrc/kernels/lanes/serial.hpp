@@ -26,7 +26,6 @@ struct F64 {
   static Reg max(Reg a, Reg b) { return a > b ? a : b; }
   static bool any_less_equal(Reg a, Reg b) { return a <= b; }
   static double sum(Reg x) { return x; }
-  static double highest(Reg x) { return x; }
   static Reg exp(Reg x) { return ::exp(x); }
   static Reg zero_where_below(Reg value, Reg x, double limit) { return x >= limit ? value : 0.0; }
   static Reg widen(const double* p) { return *p; }
