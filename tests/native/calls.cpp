@@ -1,11 +1,13 @@
-// Calls as such: interrupted ones, several at once, none to answer.
-#include <cmath>
+// Calls as such: interrupted ones, several at once, failing ones, none to answer.
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
+#include "backends/rows.hpp"
 #include "runs.hpp"
 
 namespace genmem::native {
@@ -129,6 +131,30 @@ void check_concurrent(Suite& suite) {
   }
 }
 
+// What a task throws reaches the caller, once nobody works on the tasks any more.
+void check_exceptions(Suite& suite) {
+  Tally& tally = suite.report.of(suite.isas.front(), "exceptions");
+  for (const int threads : {1, 3, 8}) {
+    for (const std::int64_t bad : {0, 57}) {
+      std::atomic<int> working{0};
+      bool thrown = false;
+      const backends::Task task = [&](std::int64_t number, int, backends::Clock&) {
+        ++working;
+        const std::vector<std::int64_t> numbers(1000, number);
+        --working;
+        if (numbers.back() == bad) throw std::runtime_error("57");
+      };
+      try {
+        backends::run_tasks(100, threads, task, [] { return false; });
+      } catch (const std::runtime_error& error) {
+        thrown = std::string(error.what()) == "57" && working == 0;
+      }
+      tally.check(thrown, "the exception of a task is lost", "run_tasks");
+      tally.count(false);
+    }
+  }
+}
+
 void check_nothing(Suite& suite) {
   const Problem p = make_problem({20, 0, 2100}, Dtype::float64, Dtype::float32, 0, suite.random);
   const backends::Density density{KernelKind::gaussian, {1.0}, nullptr, nullptr};
@@ -162,6 +188,7 @@ void check_nothing(Suite& suite) {
 
 void check_calls(Suite& suite) {
   check_nothing(suite);
+  check_exceptions(suite);
   check_concurrent(suite);
   check_interrupted(suite);
 }
