@@ -20,12 +20,10 @@ GENMEM_DECLARE(avx512)
 namespace avx2 {
 ScreenKernel screen();
 }
-namespace avx512 {
-ScreenKernel screen();
-}
 namespace vnni {
+ScreenKernel screen();
 ScreenKernel screen_bytes();
-}
+}  // namespace vnni
 namespace amx {
 ScreenKernel screen();
 ScreenKernel screen_bytes();
@@ -42,8 +40,6 @@ namespace backends {
 
 namespace {
 
-constexpr float kUnit = 0x1p-24f;
-
 #define GENMEM_KERNELS(isa)                                                                  \
   isa::panels, isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::kde_gradient, \
       isa::grad_dot
@@ -51,18 +47,18 @@ constexpr float kUnit = 0x1p-24f;
 Kernels make(Isa isa) {
   switch (isa) {
 #if defined(GENMEM_HAVE_X86)
-    // The tiles multiply; all else is AVX-512's. Twice the unit roundoff: a tile adds two products
-    // at a time, in an order that no document promises.
-    case Isa::amx: return {GENMEM_KERNELS(avx512), amx::screen(), amx::screen_bytes(), 2 * kUnit};
+    // The tiles multiply; all else is AVX-512's.
+    case Isa::amx: return {GENMEM_KERNELS(avx512), amx::screen(), amx::screen_bytes()};
+    // Without VNNI its products of integers take two instructions, on two ports instead of three.
     case Isa::avx512:
-      return {GENMEM_KERNELS(avx512), avx512::screen(),
-              has_vnni() ? vnni::screen_bytes() : ScreenKernel{}, kUnit};
-    case Isa::avx2: return {GENMEM_KERNELS(avx2), avx2::screen(), {}, kUnit};
+      return has_vnni() ? Kernels{GENMEM_KERNELS(avx512), vnni::screen(), vnni::screen_bytes()}
+                        : Kernels{GENMEM_KERNELS(avx512), avx2::screen(), {}};
+    case Isa::avx2: return {GENMEM_KERNELS(avx2), avx2::screen(), {}};
 #endif
 #if defined(GENMEM_HAVE_NEON)
-    case Isa::neon: return {GENMEM_KERNELS(neon), neon::screen(), {}, kUnit};
+    case Isa::neon: return {GENMEM_KERNELS(neon), neon::screen(), {}};
 #endif
-    default: return {GENMEM_KERNELS(serial), {}, {}, kUnit};
+    default: return {GENMEM_KERNELS(serial), {}, {}};
   }
 }
 

@@ -20,7 +20,6 @@ struct Kernels {
   GradDotKernel grad_dot;
   ScreenKernel screen;        // panel 0: none, every distance is computed
   ScreenKernel screen_bytes;  // panel 0: none, bytes are screened as floats
-  float accumulation;         // unit roundoff of the sums of products
 };
 
 const Kernels& kernels(Isa isa);

@@ -32,9 +32,8 @@ Frame frame(const Kernels& kernels, const Matrix& queries, const Matrix& points)
   f.unit = static_cast<double>(f.scale) * static_cast<double>(f.scale);
   // gamma = n u / (1 - n u) for the products; slack for norms summed in at least 16 chains and for
   // the operations of the test.
-  const double n =
-      static_cast<double>(points.cols + 32) * static_cast<double>(kernels.accumulation);
-  f.gamma = static_cast<float>(1.01 * n / (1.0 - std::min(n, 0.5)));
+  const double n = static_cast<double>(points.cols) * static_cast<double>(f.kernel->accumulation);
+  f.gamma = static_cast<float>(1.01 * (n / (1.0 - std::min(n, 0.5)) + 32.0 * 0x1p-24));
   f.slack = static_cast<float>((static_cast<double>(points.cols) / 16.0 + 32.0) * 0x1p-24);
   return f;
 }
@@ -66,6 +65,7 @@ PackedQueries::PackedQueries(const Frame& frame, const Matrix& queries, std::int
   norm_.resize(rows);
   length_.resize(rows);
   error_.resize(rows);
+  step_.resize(rows);
   whole_.resize(rows);
 }
 
@@ -76,8 +76,8 @@ bool PackedQueries::pack(std::int64_t panel) {
   frame_.kernel->pack_queries({queries_, begin_ + first, std::min(width, count_ - first),
                                frame_.centre.data(), frame_.scale, frame_.gamma, frame_.slack,
                                packed_.of(0) + panel * panel_bytes_, norm_.data() + at,
-                               length_.data() + at, error_.data() + at, whole_.data() + at,
-                               scratch.data()});
+                               length_.data() + at, error_.data() + at, step_.data() + at,
+                               whole_.data() + at, scratch.data()});
   return frame_.kernel->bytes || std::none_of(norm_.begin() + first, norm_.begin() + first + width,
                                               [](float norm) { return std::isnan(norm); });
 }
@@ -99,6 +99,7 @@ Screening::Screening(const Frame& frame, const PackedQueries& packed, std::int64
       norm_(static_cast<std::size_t>(strip())),
       length_(norm_.size()),
       error_(norm_.size()),
+      step_(norm_.size()),
       scratch_(static_cast<std::size_t>(2 * row_floats(packed.queries_.cols))),
       whole_(norm_.size()),
       products_(1, strip() * frame.kernel->panel) {}
@@ -135,7 +136,8 @@ void Screening::keep_below(std::int64_t i, double low) {
 void Screening::pack(const Matrix& points, std::int64_t point, std::int64_t count) {
   frame_.kernel->pack_points({points, point, count, frame_.centre.data(), frame_.scale,
                               frame_.gamma, frame_.slack, strip_.of(0), norm_.data(),
-                              length_.data(), error_.data(), whole_.data(), scratch_.data()});
+                              length_.data(), error_.data(), step_.data(), whole_.data(),
+                              scratch_.data()});
   if (exact()) return;
   for (std::int64_t i = 0; i < count; ++i) {
     strange_ |= std::isnan(norm_[static_cast<std::size_t>(i)]);
@@ -152,6 +154,7 @@ void Screening::find(std::int64_t panel, std::int64_t point, std::int64_t count,
   s.norm = norm_.data();
   s.length = length_.data();
   s.error = error_.data();
+  s.step = step_.data();
   s.whole = whole_.data();
   s.point = point;
   s.count = count;
@@ -160,6 +163,7 @@ void Screening::find(std::int64_t panel, std::int64_t point, std::int64_t count,
   s.query_norm = packed_.norm_.data() + from;
   s.query_length = packed_.length_.data() + from;
   s.query_error = packed_.error_.data() + from;
+  s.query_step = packed_.step_.data() + from;
   s.query_whole = packed_.whole_.data() + from;
   s.limit = limit_.data() + here;
   s.whole_limit = whole_limit_.data() + here;

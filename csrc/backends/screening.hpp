@@ -58,7 +58,7 @@ class PackedQueries {
   Matrix queries_;
   std::int64_t begin_, count_, panel_bytes_;
   PerWorker<char> packed_;
-  std::vector<float> norm_, length_, error_;
+  std::vector<float> norm_, length_, error_, step_;
   std::vector<std::int32_t> whole_;
 };
 
@@ -123,7 +123,7 @@ class Screening {
   std::vector<std::int32_t> whole_limit_, found_;
   PerWorker<Hit> hits_;
   PerWorker<char> strip_;
-  std::vector<float> norm_, length_, error_, scratch_;
+  std::vector<float> norm_, length_, error_, step_, scratch_;
   std::vector<std::int32_t> whole_;
   PerWorker<float> products_;
 };

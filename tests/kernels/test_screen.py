@@ -49,6 +49,8 @@ DATA: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "beyond float32": lambda rng: rng.standard_normal((N, 20)) * 1e150,
     "below float32": lambda rng: rng.standard_normal((N, 20)) * 1e-150,
     "rows of all sizes": lambda rng: scaled(rng, -12, 12, 24).astype(np.float32),
+    "one long feature": lambda rng: rng.standard_normal((N, 50)) * np.append(np.ones(49), 1e5),
+    "one-hot": lambda rng: np.eye(40)[rng.integers(0, 40, N)] * rng.uniform(1, 2, (N, 1)),
     "fortran order": lambda rng: np.asfortranarray(rng.standard_normal((N, 90))),
     "every other": lambda rng: rng.standard_normal((2 * N, 180)).astype(np.float32)[::2, ::2],
 }

@@ -105,9 +105,18 @@ inline void keep_hit(const ScreenStrip& s, int64_t row, int64_t query, float bel
                                                    high == high ? high : HUGE_VAL};
 }
 
-// products[row * panel + query] -> hits. V: the float lanes; kRegs of them make a panel.
+// x_h . y_h as float32 sums leave it.
 template <class V, int kRegs>
-inline void find_hits(const ScreenStrip& s) {
+struct FloatProducts {
+  const float* products;
+  typename V::Reg of(int64_t row, int v) const {
+    return V::load(products + (row * kRegs + v) * V::kWidth);
+  }
+};
+
+// Products of a strip -> hits. V: the float lanes; kRegs of them make a panel.
+template <class V, int kRegs, class Products>
+inline void find_hits(const ScreenStrip& s, const Products& products) {
   using Reg = typename V::Reg;
   constexpr int64_t kPanelWidth = kRegs * V::kWidth;
   Reg limit[kRegs], length[kRegs], error[kRegs];
@@ -124,10 +133,9 @@ inline void find_hits(const ScreenStrip& s) {
     Reg below[kRegs];
     uint64_t found = 0;
     for (int v = 0; v < kRegs; ++v) {
-      const Reg product = V::load(s.products + row * kPanelWidth + v * V::kWidth);
       below[v] = V::fnma(length[v], y, norm);
       below[v] = V::fnma(error[v], e, below[v]);
-      below[v] = V::fnma(two, product, below[v]);
+      below[v] = V::fnma(two, products.of(row, v), below[v]);
       found |= static_cast<uint64_t>(V::not_greater(below[v], limit[v])) << (v * V::kWidth);
     }
     found &= wanted;

@@ -84,11 +84,12 @@ struct Float32Screen {
              s.products + i * kPanelWidth);
       }
     }
-    find_hits<V, V::kTileRegs>(s);
+    find_hits<V, V::kTileRegs>(s, FloatProducts<V, V::kTileRegs>{s.products});
   }
 
   static constexpr ScreenKernel kernel() {
-    return {kPanelWidth, kStrip, false, panel_bytes, strip_bytes, pack_queries, pack_points, find};
+    return {kPanelWidth, kStrip,       false,       kHalfUlp, panel_bytes,
+            strip_bytes, pack_queries, pack_points, find};
   }
 };
 

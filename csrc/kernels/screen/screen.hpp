@@ -7,9 +7,9 @@
 //   B  = 2 (r_x |y| + a_x r_y) + 2 gamma a_x a_y + slack (n_x + n_y) + underflow
 //
 // The main term is Cauchy-Schwarz on x.y - x_h.y_h = (x - x_h).y + x_h.(y - y_h); gamma bounds the
-// float32 accumulation of d exact products, slack that of the norms and of the few operations that
-// make D~ - B, underflow what is lost below 2^-126. The centre and the scale move no distance; they
-// make the bound tight.
+// float32 accumulation of d exact products (or the three roundings of an exact sum of integers),
+// slack that of the norms and of the few operations that make D~ - B, underflow what is lost below
+// 2^-126. The centre and the scale move no distance; they make the bound tight.
 //
 // A query has a limit; a pair is a hit unless D~ - B is above it. A NaN or an overflow is a hit.
 // Bytes against bytes need no bound: the products are integers, D~ = D and B = 0 (d <= kByteDepth).
@@ -40,6 +40,7 @@ struct ScreenRows {
   float* norm;     // n (1 - slack) - underflow, NaN for a row beyond float32
   float* length;   // points: |y|; queries: 2 r
   float* error;    // points: 2 r + 2 gamma a; queries: a; all rounded up
+  float* step;     // integers only: s, see int16.hpp
   int32_t* whole;  // bytes only: the integer that stands in for n
   float* scratch;  // row_floats(cols)
 };
@@ -52,11 +53,11 @@ struct Hit {
 
 struct ScreenStrip {
   const void* points;  // packed strip
-  const float *norm, *length, *error;
+  const float *norm, *length, *error, *step;
   const int32_t* whole;
   int64_t point, count;  // index of the first, how many
   const void* queries;   // packed panel
-  const float *query_norm, *query_length, *query_error;
+  const float *query_norm, *query_length, *query_error, *query_step;
   const int32_t* query_whole;
   const float* limit;          // on D~ - B less the norm of the query
   const int32_t* whole_limit;  // the same for bytes
@@ -73,6 +74,7 @@ struct ScreenKernel {
   int64_t panel;  // queries side by side
   int64_t strip;  // points at a time, at most
   bool bytes;
+  float accumulation;  // unit roundoff of the sums of products; 0: they are exact
   int64_t (*panel_bytes)(int64_t cols);
   int64_t (*strip_bytes)(int64_t cols);
   void (*pack_queries)(const ScreenRows&);  // at most `panel` rows

@@ -109,12 +109,14 @@ struct Bfloat16Screen {
 
   static void find(const ScreenStrip& s) {
     strip_products<Bfloat16Product>(s, s.cols * 2);
-    find_hits<F32, 2>(s);
+    find_hits<F32, 2>(s, FloatProducts<F32, 2>{s.products});
   }
 
   static constexpr ScreenKernel kernel() {
-    return {kTilePanel,  kTileStrip,   false,       panel_bytes,
-            strip_bytes, pack_queries, pack_points, find};
+    // Twice the unit roundoff: a tile adds two products at a time, in an order that no document
+    // promises.
+    return {kTilePanel,   kTileStrip,  false, 2.0f * kHalfUlp, panel_bytes, strip_bytes,
+            pack_queries, pack_points, find};
   }
 };
 
@@ -155,7 +157,7 @@ struct ByteScreen {
   }
 
   static constexpr ScreenKernel kernel() {
-    return {kTilePanel,  kTileStrip,   true,        panel_bytes,
+    return {kTilePanel,  kTileStrip,   true,        0.0f, panel_bytes,
             strip_bytes, pack_queries, pack_points, find};
   }
 };

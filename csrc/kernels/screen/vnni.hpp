@@ -48,11 +48,12 @@ struct VnniScreen {
 
   static void tile(const uint8_t* rows, int64_t step, const int32_t* panel, int64_t groups,
                    bool first, int32_t* out) {
-    __m512i sum[kRowsAtATime][2];
+    // Not __m512i, which may alias anything: GCC 12 then keeps the sums in memory.
+    using Reg = int32_t __attribute__((vector_size(64)));
+    Reg sum[kRowsAtATime][2];
     for (int r = 0; r < kRowsAtATime; ++r) {
       for (int v = 0; v < 2; ++v) {
-        sum[r][v] =
-            first ? _mm512_setzero_si512() : _mm512_loadu_si512(out + r * kPanelWidth + v * 16);
+        sum[r][v] = first ? Reg{} : (Reg)_mm512_loadu_si512(out + r * kPanelWidth + v * 16);
       }
     }
     for (int64_t c = 0; c < groups; ++c) {
@@ -62,12 +63,14 @@ struct VnniScreen {
         int32_t four;
         memcpy(&four, rows + r * step + c * 4, 4);
         const __m512i x = _mm512_set1_epi32(four);
-        sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], x, left);
-        sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], x, right);
+        sum[r][0] = (Reg)_mm512_dpbusd_epi32((__m512i)sum[r][0], x, left);
+        sum[r][1] = (Reg)_mm512_dpbusd_epi32((__m512i)sum[r][1], x, right);
       }
     }
     for (int r = 0; r < kRowsAtATime; ++r) {
-      for (int v = 0; v < 2; ++v) _mm512_storeu_si512(out + r * kPanelWidth + v * 16, sum[r][v]);
+      for (int v = 0; v < 2; ++v) {
+        _mm512_storeu_si512(out + r * kPanelWidth + v * 16, (__m512i)sum[r][v]);
+      }
     }
   }
 
@@ -86,7 +89,8 @@ struct VnniScreen {
   }
 
   static constexpr ScreenKernel kernel() {
-    return {kPanelWidth, kStrip, true, panel_bytes, strip_bytes, pack_queries, pack_points, find};
+    return {kPanelWidth, kStrip,       true,        0.0f, panel_bytes,
+            strip_bytes, pack_queries, pack_points, find};
   }
 };
 

@@ -1,8 +1,0 @@
-#include "kernels/lanes/avx512.hpp"
-#include "kernels/screen/float32.hpp"
-
-namespace genmem::GENMEM_ISA {
-
-ScreenKernel screen() { return Float32Screen<F32>::kernel(); }
-
-}  // namespace genmem::GENMEM_ISA
