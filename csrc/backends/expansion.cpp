@@ -60,7 +60,7 @@ bool Expansion::prepare(const Plan& plan, const Matrix& queries, const Matrix& p
   if (!norms(plan, points, centre, lengths)) return false;
   double longest = 0.0;
   for (const double length : lengths) {
-    // A NaN, of unchecked input, or an overflow leaves differences.
+    // A NaN or an overflow leaves differences, which tell it again.
     if (!(length < HUGE_VAL)) return true;
     longest = std::max(longest, length);
   }

@@ -105,6 +105,7 @@ class Chunks {
       table_.distances({queries_, points_, begin + row, some, first, count, block_->of(0),
                         kKdeChunk, scratch_.of(0), expansion_.centre(),
                         panels_ ? panels_->of(0) : nullptr});
+      strange_ |= strange_distances(block_->of(0), kKdeChunk, some, count);
       if (!clock.go_on()) return false;
       for (std::int64_t i = 0; i < some; ++i) {
         double* sq = block_->of(0) + i * kKdeChunk;
@@ -164,6 +165,8 @@ class Chunks {
   // tell the same. Only time depends on it.
   bool crowded() { return crowded_chunks_ > 0 && crowded_chunks_-- > 0; }
   std::int64_t distances() const { return distances_; }
+  // Whether a distance showed that a row is not finite.
+  bool strange() const { return strange_; }
 
  private:
   struct Top {
@@ -274,6 +277,7 @@ class Chunks {
   std::int64_t crowded_queries_ = 0;
   int crowded_chunks_ = 0;
   std::int64_t distances_ = 0;
+  bool strange_ = false;
 };
 
 // Hits of a query in a chunk, beyond those of a strip, from which on all its distances are
@@ -300,7 +304,9 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
     std::unique_ptr<PackedQueries> packed;
     if (common.kernel) {
       packed = std::make_unique<PackedQueries>(common, queries, begin, rows);
-      const auto pack = [&](std::int64_t panel, int, Clock&) { packed->pack(panel); };
+      const auto pack = [&](std::int64_t panel, int, Clock&) {
+        if (!packed->pack(panel)) plan.stats->strange = true;
+      };
       if (!run_tasks(packed->panels(), plan.threads, pack, plan.interrupted)) return false;
     }
     // Where the states of all chunks would take too much room, a task sees all points.
@@ -324,6 +330,7 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
           return;
         }
       }
+      if (chunks.strange() || (screen && screen->strange())) plan.stats->strange = true;
       plan.stats->distances += chunks.distances();
     };
     if (!run_tasks(cut.tasks(), plan.threads, task, plan.interrupted)) return false;

@@ -26,6 +26,7 @@ bool straight(const Plan& plan, const Kernels& table, const Matrix& queries, con
     for (b.point = cut.first_point(group); b.point < end; b.point += kPoints) {
       b.count = std::min(kPoints, end - b.point);
       table.distances(b);
+      if (strange_distances(block, kPoints, b.rows, b.count)) plan.stats->strange = true;
       for (std::int64_t i = 0; i < b.rows; ++i) {
         const std::int64_t query = b.query + i, skip = exclude ? exclude[query] : -1;
         for (std::int64_t j = 0; j < b.count; ++j) {
@@ -59,7 +60,9 @@ bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points
   for (std::int64_t begin = 0; begin < queries.rows; begin += blocks.packed) {
     const std::int64_t rows = std::min(blocks.packed, queries.rows - begin);
     PackedQueries packed(common, queries, begin, rows);
-    const auto pack = [&](std::int64_t panel, int, Clock&) { packed.pack(panel); };
+    const auto pack = [&](std::int64_t panel, int, Clock&) {
+      if (!packed.pack(panel)) plan.stats->strange = true;
+    };
     if (!run_tasks(packed.panels(), plan.threads, pack, plan.interrupted)) return false;
     const Cut cut(rows, points.rows, blocks.rows);
     const PerWorker<double> scratch(workers(plan.threads, cut.tasks()),
@@ -99,6 +102,7 @@ bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points
                        [&] { return clock.go_on(); })) {
         return;
       }
+      if (screen.strange()) plan.stats->strange = true;
       plan.stats->distances += computed;
     };
     if (!run_tasks(cut.tasks(), plan.threads, task, plan.interrupted)) return false;

@@ -26,9 +26,7 @@ template <class L>
 inline void knn_block(KnnBlock& b) {
   double* sq = b.scratch + distance_scratch(b.queries.cols);
   distance_block<L>(b.queries, b.query, b.rows, b.points, b.point, b.count, sq, kPoints, b.scratch);
-  // A row that is not finite shows in its distance to any other.
-  for (int64_t j = 0; j < b.count; ++j) b.strange |= !(sq[j] < HUGE_VAL);
-  for (int64_t i = 0; i < b.rows; ++i) b.strange |= !(sq[i * kPoints] < HUGE_VAL);
+  b.strange |= strange_distances(sq, kPoints, b.rows, b.count);
   for (int64_t i = 0; i < b.rows; ++i) {
     const int64_t exclude = b.exclude ? b.exclude[b.query + i] : -1;
     keep_row<L>(sq + i * kPoints, b.count, b.point, exclude, b.k, b.sq + i * b.k,

@@ -17,6 +17,8 @@
 //             core's second-level cache.
 #pragma once
 
+#include <math.h>
+
 #include "kernels/matrix.hpp"
 
 namespace genmem {
@@ -82,5 +84,15 @@ struct DistanceList {
 using PanelsKernel = void (*)(const Panels&);
 using DistancesKernel = void (*)(const DistanceBlock&);
 using DistancesToKernel = void (*)(const DistanceList&);
+
+// Whether a row or a point of a block of distances is not finite: it shows in its distance to any
+// other, so one row and one column tell it.
+static inline bool strange_distances(const double* sq, int64_t stride, int64_t rows,
+                                     int64_t points) {
+  bool strange = false;
+  for (int64_t j = 0; j < points; ++j) strange |= !(sq[j] < HUGE_VAL);
+  for (int64_t i = 0; i < rows; ++i) strange |= !(sq[i * stride] < HUGE_VAL);
+  return strange;
+}
 
 }  // namespace genmem

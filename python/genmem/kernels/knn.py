@@ -12,7 +12,7 @@ from genmem.arrays import AnyArray, Readable, answer, float_type, read
 from genmem.kernels.native import (
     Exclude,
     backend_and_threads,
-    check_pair_finite,
+    check_if_strange,
     excluded,
     rows_pair,
 )
@@ -141,7 +141,7 @@ def _nearest(
     assume_finite: bool,
     memory: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Work]:
-    q, x = rows_pair("knn", queries, points, assume_finite=True)
+    q, x = rows_pair("knn", queries, points)
     skip = excluded("knn", exclude, len(q), len(x))
     candidates = len(x) - (1 if skip is not None and (skip >= 0).any() else 0)
     if not 1 <= k <= candidates:
@@ -150,8 +150,8 @@ def _nearest(
         )
     chosen, count = backend_and_threads("knn", backend, threads)
     sq, indices, done = _core.knn(q, x, int(k), skip, chosen, count, _budget("knn", memory))
-    if not assume_finite and done[3]:
-        check_pair_finite("knn", q, x)
+    if not assume_finite:
+        check_if_strange("knn", q, x, done[3])
     return sq, indices, Work(chosen, *done[:3])
 
 
@@ -172,7 +172,7 @@ def radius_counts(
 
     Other arguments and errors as in `knn`; exact, as its distances are.
     """
-    q, x = rows_pair("radius_counts", queries, points, assume_finite)
+    q, x = rows_pair("radius_counts", queries, points)
     skip = excluded("radius_counts", exclude, len(q), len(x))
     r = np.asarray(radius, np.float64)
     if r.shape not in ((), (len(q),)):
@@ -184,7 +184,10 @@ def radius_counts(
         sq = np.ascontiguousarray(np.broadcast_to(r * r, len(q)))
     chosen, count = backend_and_threads("radius_counts", backend, threads)
     budget = _budget("radius_counts", memory)
-    return _core.radius_counts(q, x, sq, skip, chosen, count, budget)[0]
+    counts, done = _core.radius_counts(q, x, sq, skip, chosen, count, budget)
+    if not assume_finite:
+        check_if_strange("radius_counts", q, x, done[3])
+    return counts
 
 
 def _budget(operation: str, memory: int) -> int:
@@ -205,7 +208,10 @@ def sq_distances(
 
     For tiles and small sets; `knn` and `log_kde` never hold an M x N array.
     """
-    q, x = rows_pair("sq_distances", queries, points, assume_finite)
+    q, x = rows_pair("sq_distances", queries, points)
     chosen, count = backend_and_threads("sq_distances", backend, threads)
     out: npt.NDArray[np.float64] = _core.sq_distances(q, x, chosen, count)
+    if not assume_finite:
+        seen = len(q) > 0 and np.isfinite(out[0]).all() and np.isfinite(out[:, 0]).all()
+        check_if_strange("sq_distances", q, x, not seen)
     return out

@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, answer
-from genmem.kernels.native import Exclude, backend_and_threads, excluded, rows_pair
+from genmem.kernels.native import (
+    Exclude,
+    backend_and_threads,
+    check_if_strange,
+    excluded,
+    rows_pair,
+)
 from genmem.kernels.radial import log_normaliser
 from genmem.kernels.work import Work
 
@@ -204,6 +210,7 @@ class _Call:
     exclude: Int64 | None
     log_heights: Float64 | None  # log w_j - d log lambda_j
     sq_scales: Float64 | None
+    assume_finite: bool
 
     @classmethod
     def read(
@@ -215,7 +222,7 @@ class _Call:
         point_scales: npt.ArrayLike | None,
         assume_finite: bool,
     ) -> _Call:
-        q, x = rows_pair("log_kde", queries, points, assume_finite)
+        q, x = rows_pair("log_kde", queries, points)
         w = _weights(weights, len(x))
         scales = _scales(point_scales, len(x))
         heights: Float64 | None = None
@@ -227,7 +234,7 @@ class _Call:
         skip = excluded("log_kde", exclude, len(q), len(x))
         with np.errstate(over="ignore"):  # checked with the bandwidth
             squares = None if scales is None else scales**2
-        return cls(q, x, w, skip, heights, squares)
+        return cls(q, x, w, skip, heights, squares, assume_finite)
 
     @property
     def d(self) -> int:
@@ -254,6 +261,8 @@ class _Call:
             chosen,
             count,
         )
+        if not self.assume_finite:
+            check_if_strange("log_kde", self.queries, self.points, done[3])
         slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
         return slots, (chosen, *done[:3])
 

@@ -33,10 +33,8 @@ def backend_and_threads(operation: str, backend: str, threads: int | None) -> tu
     return chosen, int(threads)
 
 
-def rows_pair(
-    operation: str, queries: Readable, points: Readable, assume_finite: bool
-) -> tuple[AnyArray, AnyArray]:
-    """Queries and points as readable matrices of one width, points not empty, all values finite."""
+def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[AnyArray, AnyArray]:
+    """Queries and points as readable matrices of one width, points not empty."""
     q = read_rows(operation, "queries", queries)
     x = q if points is queries else read_rows(operation, "points", points)
     if q.shape[1] != x.shape[1]:
@@ -46,16 +44,18 @@ def rows_pair(
         )
     if len(x) == 0:
         raise ValueError(f"{operation}: points is empty; at least 1 row is wanted")
-    if not assume_finite:
-        check_pair_finite(operation, q, x)
     return q, x
 
 
-def check_pair_finite(operation: str, q: AnyArray, x: AnyArray) -> None:
-    """`check_finite` of points, and of queries that are other rows."""
-    check_finite(operation, "points", x)
-    if q is not x:
-        check_finite(operation, "queries", q)
+def check_if_strange(operation: str, q: AnyArray, x: AnyArray, strange: bool) -> None:
+    """`check_finite` of points and queries that a kernel found strange, or did not look at.
+
+    A kernel tells on the way what a scan of its own would read all rows for.
+    """
+    if strange or len(q) == 0:
+        check_finite(operation, "points", x)
+        if q is not x:
+            check_finite(operation, "queries", q)
 
 
 def check_finite(operation: str, argument: str, rows: AnyArray) -> None:
