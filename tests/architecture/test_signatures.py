@@ -17,7 +17,7 @@ SIGNATURES = {
     "log_kde": "queries, points, bandwidth, *, weights=None, exclude=None, backend='auto', "
     "threads=None",
     "grad_dot": "queries, points, *, symmetric=False, k=None, backend='auto', threads=None",
-    "GaussianKDE": "bandwidth='loo', *, duplicates='raise', bandwidth_rows=2000, seed=0, "
+    "GaussianKDE": "bandwidth='loo', *, duplicates='group', bandwidth_rows=2000, seed=0, "
     "memory=268435456, threads=None, backend='auto'",
     "NearestNeighborDensity": "k=10, *, duplicates='inf', memory=268435456, threads=None, "
     "backend='auto'",

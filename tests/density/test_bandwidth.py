@@ -70,7 +70,9 @@ def test_golden_pairs_of_equal_rows_are_unbounded():
     ):
         leave_one_out(X)
     with pytest.raises(ValueError, match="unbounded as h -> 0"):
-        GaussianKDE().fit(X)
+        GaussianKDE(duplicates="raise").fit(X)
+    # By default pairs are left out as pairs: as of 0 and 1, h = 1.
+    assert abs(GaussianKDE().fit(X).bandwidth_ - 1) <= 1e-9
 
 
 def test_golden_rules_of_thumb():

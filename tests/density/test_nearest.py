@@ -206,12 +206,35 @@ def test_copies_far_from_the_origin_are_at_zero():
 
 
 def test_too_few_rows():
-    with pytest.raises(ValueError, match=r"fit: X has 3 samples; at least k \+ 1 = 4 are wanted"):
-        NearestNeighborDensity(3).fit(column(0, 1, 2))
-    with pytest.raises(ValueError, match=r"X has 2 distinct samples; at least k \+ 1 = 3"):
-        NearestNeighborDensity(2, duplicates="distinct").fit(column(0, 0, 1))
+    with pytest.raises(ValueError, match=r"fit: X has 3 samples; at least k = 4 are wanted, and"):
+        NearestNeighborDensity(4).fit(column(0, 1, 2))
+    with pytest.raises(ValueError, match=r"X has 2 distinct samples; at least k = 3"):
+        NearestNeighborDensity(3, duplicates="distinct").fit(column(0, 0, 1))
     with pytest.raises(ValueError, match="X has 1 sample; at least"):
-        NearestNeighborDensity(1).fit([[0.0]])
+        NearestNeighborDensity(2).fit([[0.0]])
+
+
+@pytest.mark.parametrize(
+    ("X", "duplicates", "seen"),
+    [
+        (column(0, 2, 5), "inf", "3 rows"),
+        (column(0, 2, 5, 5), "distinct", "3 distinct rows"),
+    ],
+)
+def test_k_rows_have_a_density_of_which_none_is_left_out(X, duplicates, seen):
+    density, Z = NearestNeighborDensity(3, duplicates=duplicates).fit(X), column(1, 9)
+    # V_1 = 2, and R_3 of 1 and 9 is the distance to 5 and to 0.
+    close(density.score_samples(Z), -np.log([8.0, 18.0]))
+    close(density.score_samples(Z, exclude=[-1, -1]), -np.log([8.0, 18.0]))
+    calls = {
+        "score_samples": lambda: density.score_samples(Z, exclude=[-1, 0]),
+        "score_samples_loo": density.score_samples_loo,
+        "self_influence": density.self_influence,
+        "influence": lambda: density.influence(Z),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match=rf"{name}: fitted to {seen}, .* k \+ 1 = 4 are"):
+            call()
 
 
 def test_raise_names_rows_and_multiplicity():

@@ -28,8 +28,10 @@ class GaussianKDE(AbstractKernelDensity):
                     nearest distinct row over the (weighted) geometric mean of these distances, and
                     a_i = log w_i - d log lambda_i - |z - x_i|^2 / (2 h^2 lambda_i^2). One more pass
                     over all pairs. To leave a row out changes no other row's width
-    duplicates      for "loo": "raise" if every row has an equal, for then h -> 0 is unbounded, or
-                    "group": rows are left out together with their equals, in the search only
+    duplicates      for "loo": "group": the search leaves a row out together with its equals, so
+                    that m equal rows choose the width of one row of weight m; or "raise": it leaves
+                    out one row at a time, which equals pull towards h = 0, and refuses data where
+                    every row has one: h -> 0 is then unbounded. Influence is by row with either
     bandwidth_rows  for "loo": at most so many rows are left out one at a time, each against all
                     others; None = all. Up to so many rows the search is exact
     seed            seed of the draw of those rows
@@ -54,7 +56,7 @@ class GaussianKDE(AbstractKernelDensity):
         bandwidth: float | str = "loo",
         *,
         adaptive: int | None = None,
-        duplicates: str = "raise",
+        duplicates: str = "group",
         bandwidth_rows: int | None = 2000,
         seed: int = 0,
         memory: int = DEFAULT_MEMORY,

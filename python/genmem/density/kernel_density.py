@@ -247,7 +247,7 @@ class KernelDensity(AbstractKernelDensity):
         *,
         kernel: str = "gaussian",
         adaptive: int | None = None,
-        duplicates: str = "raise",
+        duplicates: str = "group",
         bandwidth_rows: int | None = 2000,
         seed: int = 0,
         memory: int = DEFAULT_MEMORY,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
 import numpy.typing as npt
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
@@ -248,7 +249,8 @@ class GaussianMixtureDensity(AbstractLogDensity):
             precisions_init=self.precisions_init,
             random_state=self.random_state,
         )
-        with warnings.catch_warnings():
+        # The rows are NumPy's whatever the caller's setting, under which k-means would be refused.
+        with warnings.catch_warnings(), config_context(array_api_dispatch=False):
             # Its last steps are taken over by `converge`, which reports for itself.
             warnings.filterwarnings("ignore", "Best performing", ConvergenceWarning)
             search.fit(centered[rows])

@@ -15,6 +15,7 @@ from genmem.density.row_density import AbstractRowDensity
 from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, Skip, row_blocks
 from genmem.density.top import InfluenceBlock
 from genmem.kernels import nearest_sq
+from genmem.kernels.native import Exclude
 
 
 class NearestNeighborDensity(AbstractRowDensity):
@@ -30,7 +31,7 @@ class NearestNeighborDensity(AbstractRowDensity):
     Neighbours are ordered by (distance, index). Where R_{k+1} = R_k (ties, or copies at 0) the
     second term is 0, whichever of the tied rows is taken away.
 
-    k           neighbours, fewer than there are rows
+    k           neighbours, at most as many as rows; to leave a row out takes one row more
     duplicates  "inf": R_k = 0 gives log p = +inf; exactly k rows at z then have IF = +inf
                 "distinct": the density of the set of distinct rows; N is their number, to leave a
                 row out is to leave all its equals out, and equal rows share one value
@@ -66,8 +67,9 @@ class NearestNeighborDensity(AbstractRowDensity):
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
         """Keep the rows X (N, d), by reference unless "distinct" drops some; y is ignored.
 
-        Raises ValueError if there are not more than k rows ("distinct": distinct rows), for a
-        non-finite row, and with duplicates="raise" for equal rows.
+        Raises ValueError if there are fewer than k rows ("distinct": distinct rows), for a
+        non-finite row, and with duplicates="raise" for equal rows. With k rows there is a density,
+        and what leaves a row out raises ValueError.
         """
         operation = self._called("fit")
         k = check_count(self.k, "k", operation)
@@ -79,10 +81,11 @@ class NearestNeighborDensity(AbstractRowDensity):
             _refuse_equal(equal, operation)
         merged = self.duplicates == "distinct"
         rows = len(equal.first) if merged else len(points)
-        if rows <= k:
+        if rows < k:
             raise ValueError(
                 f"{operation}: X has {rows}{' distinct' if merged and rows > 1 else ''} "
-                f"sample{'s' if rows > 1 else ''}; at least k + 1 = {k + 1} are wanted"
+                f"sample{'s' if rows > 1 else ''}; at least k = {k} are wanted, and one more to "
+                "leave a row out"
             )
         self.multiplicities_ = equal.multiplicity
         self.points_ = points[equal.first] if rows < len(points) else points
@@ -105,15 +108,18 @@ class NearestNeighborDensity(AbstractRowDensity):
 
     def _log_density_loo(self) -> Float64:
         """log k - log(N-1) - log V_d - d log r_k(i)."""
+        self._require_one_more("score_samples_loo")
         return self._log_density_of(self.points_, "self")[self._stand_in]
 
     def _self_influence(self) -> Float64:
+        self._require_one_more("self_influence")
         radii = np.zeros((len(self.points_), self.k + 1))
         radii[:, 1:] = self._nearest(self.points_, self.k, "self")[0]
         answer = self._log_share_left() + self._log_ratio(radii)
         return np.asarray(answer[self._stand_in])
 
     def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock[Float64]]:
+        self._require_one_more("influence")
         for block in row_blocks(len(Z), 24 * len(self._stand_in), self.memory):
             sq, index = self._nearest(Z[block], self.k + 1, None)
             scores = np.full((len(sq), len(self.points_)), self._log_share_left())
@@ -133,6 +139,20 @@ class NearestNeighborDensity(AbstractRowDensity):
         with np.errstate(divide="ignore"):
             log_ball = log_unit_ball(d) + 0.5 * d * np.log(radius_sq)
         return np.asarray(np.log(self.k) - np.log(rows) - log_ball)
+
+    def _skip(self, exclude: Exclude, queries: int, method: str) -> Int64 | None:
+        skip = super()._skip(exclude, queries, method)
+        if skip is not None and (skip >= 0).any():
+            self._require_one_more(method)
+        return skip
+
+    def _require_one_more(self, method: str) -> None:
+        rows, distinct = len(self.points_), "distinct " * (self.duplicates == "distinct")
+        if rows <= self.k:
+            raise ValueError(
+                f"{self._called(method)}: fitted to {rows} {distinct}row{'s' if rows > 1 else ''}, "
+                f"of which one is left out; at least k + 1 = {self.k + 1} are wanted"
+            )
 
     def _nearest(self, queries: Rows, k: int, skip: Skip) -> tuple[Float64, Int64]:
         sq, index = nearest_sq(
