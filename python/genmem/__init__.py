@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from genmem import studies as studies
     from genmem.density import GaussianKDE as GaussianKDE
     from genmem.density import GaussianMixtureDensity as GaussianMixtureDensity
+    from genmem.density import KernelDensity as KernelDensity
     from genmem.density import NearestNeighborDensity as NearestNeighborDensity
     from genmem.influence import TracIn as TracIn
     from genmem.memorization import MemorizationScores as MemorizationScores
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _LATER = {
     "GaussianKDE": "density",
     "GaussianMixtureDensity": "density",
+    "KernelDensity": "density",
     "NearestNeighborDensity": "density",
     "TracIn": "influence",
     "MemorizationScores": "memorization",
@@ -54,6 +56,7 @@ __all__ = [
     "Factors",
     "GaussianKDE",
     "GaussianMixtureDensity",
+    "KernelDensity",
     "LayerFactors",
     "MemorizationScores",
     "NearestNeighborDensity",

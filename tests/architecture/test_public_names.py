@@ -9,7 +9,7 @@ import genmem
 NAMES = {
     "show_config", "config", "knn", "log_kde", "grad_dot",
     "Factors", "LayerFactors", "Neighbors", "TopInfluences",
-    "GaussianKDE", "NearestNeighborDensity", "GaussianMixtureDensity",
+    "GaussianKDE", "KernelDensity", "NearestNeighborDensity", "GaussianMixtureDensity",
     "Recipe", "Run", "train", "cross_validate", "MemorizationScores", "TracIn",
     "copying", "datasets", "studies", "report",
 }  # fmt: skip
@@ -33,6 +33,10 @@ def test_unknown_names_are_refused() -> None:
             "GaussianKDE",
             ["fit", "score_samples", "score_samples_loo", "influence", "self_influence", "gradient",
              "sample"],
+        ),
+        (
+            "KernelDensity",
+            ["fit", "score_samples", "score_samples_loo", "influence", "self_influence", "sample"],
         ),
         (
             "NearestNeighborDensity",

@@ -9,6 +9,8 @@ import pytest
 
 import genmem
 
+DENSITIES = ["GaussianKDE", "KernelDensity", "NearestNeighborDensity", "GaussianMixtureDensity"]
+
 # As inspect.signature tells them, without annotations.
 SIGNATURES = {
     "show_config": "",
@@ -19,28 +21,30 @@ SIGNATURES = {
     "grad_dot": "queries, points, *, symmetric=False, k=None, backend='auto', threads=None",
     "GaussianKDE": "bandwidth='loo', *, duplicates='group', bandwidth_rows=2000, seed=0, "
     "memory=268435456, threads=None, backend='auto'",
+    "KernelDensity": "bandwidth='loo', *, kernel='gaussian', duplicates='group', "
+    "bandwidth_rows=2000, seed=0, memory=268435456, threads=None, backend='auto'",
     "NearestNeighborDensity": "k=10, *, duplicates='inf', memory=268435456, threads=None, "
     "backend='auto'",
     "GaussianMixtureDensity": "n_components=1, *, covariance_type='full', method='one_step', "
     "tol=None, reg_covar=1e-06, n_init=1, random_state=None, memory=268435456",
     "GaussianKDE.fit": "self, X, y=None, sample_weight=None",
+    "KernelDensity.fit": "self, X, y=None, sample_weight=None",
     "NearestNeighborDensity.fit": "self, X, y=None",
     "GaussianMixtureDensity.fit": "self, X, y=None",
     "GaussianKDE.score_samples": "self, Z, exclude=None",
+    "KernelDensity.score_samples": "self, Z, exclude=None",
     "NearestNeighborDensity.score_samples": "self, Z, exclude=None",
     "GaussianMixtureDensity.score_samples": "self, Z",
     **{
         f"{density}.{method}": "self"
-        for density in ("GaussianKDE", "NearestNeighborDensity", "GaussianMixtureDensity")
+        for density in DENSITIES
         for method in ("score_samples_loo", "self_influence")
     },
-    **{
-        f"{density}.influence": "self, Z, k=None, *, proponents=True"
-        for density in ("GaussianKDE", "NearestNeighborDensity", "GaussianMixtureDensity")
-    },
+    **{f"{density}.influence": "self, Z, k=None, *, proponents=True" for density in DENSITIES},
     "GaussianKDE.gradient": "self, Z, exclude=None",
     "GaussianMixtureDensity.gradient": "self, Z",
     "GaussianKDE.sample": "self, n_samples=1, random_state=None",
+    "KernelDensity.sample": "self, n_samples=1, random_state=None",
     "GaussianMixtureDensity.sample": "self, n_samples=1, random_state=None",
     "Recipe": "model='mlp-vae', latent=16, hidden=None, objective='elbo', beta=1.0, draws=1, "
     "likelihood='bernoulli', binarize=None, epochs=100, batch=128, lr=0.001, optimizer='adam', "

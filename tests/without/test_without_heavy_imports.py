@@ -27,11 +27,11 @@ import numpy as np, genmem
 x = np.random.default_rng(0).standard_normal((50, 3))
 print(genmem.knn(x, x, 2, exclude="self").indices.shape)
 print(genmem.log_kde(x, x, 1.0).shape)
-for density in (genmem.GaussianKDE(bandwidth=1.0), genmem.NearestNeighborDensity(k=3),
-                genmem.GaussianMixtureDensity(n_components=2)):
+for density in (genmem.GaussianKDE(bandwidth=1.0), genmem.KernelDensity(kernel="tophat"),
+                genmem.NearestNeighborDensity(k=3), genmem.GaussianMixtureDensity(n_components=2)):
     print(density.fit(x).self_influence().shape)
 """
-    assert run(code, blocked).split("\n")[:5] == ["(50, 2)"] + ["(50,)"] * 4
+    assert run(code, blocked).split("\n")[:6] == ["(50, 2)"] + ["(50,)"] * 5
 
 
 def test_copying_without_torch() -> None:
