@@ -1,8 +1,10 @@
 #include "backends/probe.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <stdexcept>
 #include <thread>
@@ -138,6 +140,26 @@ int affinity() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
+const char* after_blanks(const char* at) {
+  while (*at == ' ' || *at == '\t') ++at;
+  return at;
+}
+
+// OpenMP's list of threads by depth of nesting, "4" or "4,2": the first, as nothing nests here; 0
+// where an entry is no number from 1 to the largest int.
+int first_of_list(const char* text) {
+  const char* end = text + std::strlen(text);
+  for (int first = 0;;) {
+    int entry = 0;
+    const auto read = std::from_chars(after_blanks(text), end, entry);
+    if (read.ec != std::errc() || entry < 1) return 0;
+    if (first == 0) first = entry;
+    text = after_blanks(read.ptr);
+    if (text == end) return first;
+    if (*text++ != ',') return 0;
+  }
+}
+
 // cgroup v2: "max 100000" or "200000 100000" (quota and period in microseconds).
 int cgroup_quota() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
@@ -149,9 +171,13 @@ int cgroup_quota() {
 }  // namespace
 
 int default_threads() {
-  if (const char* text = std::getenv("OMP_NUM_THREADS")) {
-    const int wanted = std::atoi(text);
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  if (text && *after_blanks(text)) {
+    const int wanted = first_of_list(text);
     if (wanted > 0) return wanted;
+    throw std::invalid_argument("OMP_NUM_THREADS is '" + std::string(text) +
+                                "'; a number of threads >= 1 is wanted, or several, as in '4,2', "
+                                "of which the first counts");
   }
   const int quota = cgroup_quota();
   return quota > 0 ? std::min(quota, affinity()) : affinity();

@@ -33,7 +33,8 @@ class BackendUnavailable : public std::exception {
 // Whether AVX-512 has dot products of bytes; without, bytes are screened as floats.
 bool has_vnni();
 
-// CPUs this process may use: affinity and cgroup quota, or OMP_NUM_THREADS when it is set.
+// CPUs this process may use: affinity and cgroup quota, or OMP_NUM_THREADS when it is set. Throws
+// std::invalid_argument where that holds no number of threads.
 int default_threads();
 
 }  // namespace genmem::backends

@@ -152,6 +152,48 @@ def test_omp_num_threads_is_obeyed(value: str, threads: int) -> None:
     assert int(out.stdout) == threads
 
 
+ROWS = np.arange(6.0)[:, None]
+DOORS = {
+    "knn": lambda **how: kernels.knn(ROWS, ROWS, 1, **how),
+    "log_kde": lambda **how: kernels.log_kde(ROWS, ROWS, 1.0, **how),
+    "sq_distances": lambda **how: kernels.sq_distances(ROWS, ROWS, **how),
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "threads"), [("2,4", 2), (" 3 ", 3), ("5\t, 1 ,1", 5), ("2147483647", 2147483647)]
+)
+def test_of_a_list_of_threads_the_first_counts(monkeypatch, value: str, threads: int) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert kernels.config()["threads"] == threads
+    DOORS["knn"]()
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_omp_num_threads_is_none(monkeypatch, value: str) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    free = kernels.config()["threads"]
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert kernels.config()["threads"] == free
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "value",
+    ["abc", "0", "-2", "4x", "2,", ",2", "2,abc", "2,0", "2 4", "1.5", "2147483648", "9" * 30],
+)
+def test_an_omp_num_threads_that_is_no_number_is_told(
+    monkeypatch, capsys, door: str, value: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    with pytest.raises(ValueError, match=f"{door}: OMP_NUM_THREADS is '{value}'; a number of"):
+        DOORS[door]()
+    # What is asked for by name counts alone, and the printed configuration says what is wrong.
+    DOORS[door](threads=1)
+    kernels.show_config()
+    assert f"OMP_NUM_THREADS is '{value}'" in capsys.readouterr().out
+
+
 def test_more_threads_than_tasks_cost_nothing(points: np.ndarray) -> None:
     got = kernels.knn(points[:4], points[:9], 2, threads=10_000_000)
     assert (got.indices == kernels.knn(points[:4], points[:9], 2, threads=1).indices).all()

@@ -11,7 +11,10 @@ _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "s
 
 
 def config() -> dict[str, Any]:
-    """Versions, compiler, backends (usable, or why not), the one "auto" takes, threads."""
+    """Versions, compiler, backends (usable, or why not), the one "auto" takes, threads.
+
+    threads is what a call without threads= takes, or why it refuses what OMP_NUM_THREADS holds.
+    """
     from importlib import metadata
 
     states = _core.backend_states()
@@ -22,7 +25,7 @@ def config() -> dict[str, Any]:
         "backends": {name: why or "usable" for name, why in states.items()},
         "auto": _core.chosen_backend("auto"),
         "cuda": "built" if _core.cuda_built else "not in this build",
-        "threads": _core.default_threads(),
+        "threads": _threads(),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
@@ -37,6 +40,13 @@ def show_config() -> None:
                 print(f"  {inner:14s}{text}")
         else:
             print(f"{name:16s}{value}")
+
+
+def _threads() -> int | str:
+    try:
+        return _core.default_threads()
+    except ValueError as error:
+        return str(error)
 
 
 def _version(distribution: str) -> str:

@@ -93,7 +93,7 @@ def knn(
     points        (N, d)  N >= k, or N - 1 >= k where a point is left out
     exclude       None, "self" (row i of queries is row i of points), or (M,) indices, -1 for none
     backend       "auto", "serial", "avx2", "avx512", "amx" or "neon"; a named one runs or raises
-    threads       default: OMP_NUM_THREADS, else the CPUs this process may use
+    threads       default: OMP_NUM_THREADS (of a list the first), else the CPUs this process may use
     memory        bytes of working memory beyond inputs and answers, about; points are read where
                   they lie, block by block
     return_stats  also return a `Work`: what was computed

@@ -17,20 +17,20 @@ Exclude: TypeAlias = str | npt.ArrayLike | None
 def backend_and_threads(operation: str, backend: str, threads: int | None) -> tuple[str, int]:
     """The backend that will run and the number of threads.
 
-    Raises ValueError for a name that is no backend or threads < 1, BackendError for a backend that
-    this machine or this build cannot run; an explicit one never falls back.
+    Raises ValueError for a name that is no backend, threads < 1 or, where threads is None, an
+    OMP_NUM_THREADS that is no number of threads; BackendError for a backend that this machine or
+    this build cannot run: an explicit one never falls back.
     """
     try:
         chosen = _core.chosen_backend(backend)
+        count = _core.default_threads() if threads is None else int(threads)
     except _core.BackendUnavailable as error:
         raise BackendError(f"{operation}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{operation}: {error}") from None
-    if threads is None:
-        return chosen, _core.default_threads()
-    if threads < 1:
+    if count < 1:
         raise ValueError(f"{operation}: threads is {threads}; at least 1 is wanted")
-    return chosen, int(threads)
+    return chosen, count
 
 
 def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[AnyArray, AnyArray]:
