@@ -11,7 +11,7 @@
 namespace genmem::backends {
 
 // Points of each of the first two strips.
-constexpr std::int64_t kFirstStrip = 64;
+constexpr std::int64_t kFirstStrip = 32;
 
 // Rows at least this wide are worth a screen, for at least so many queries and points: below,
 // computing every distance costs no more than packing.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -22,6 +23,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Queries whose distances to a whole chunk are held at a time: 2 MiB.
 constexpr std::int64_t kDenseRows = 32;
+
+// Not a multiple of 4 KiB: rows at such a distance would share the sets of the cache.
+constexpr std::int64_t kDenseStride = kKdeChunk + 40;
 
 // Chunks that are not screened after one in which most of the pairs mattered.
 constexpr int kCrowded = 15;
@@ -75,7 +79,8 @@ class States {
 class Chunks {
  public:
   Chunks(const Plan& plan, const Matrix& queries, const Matrix& points, const std::int64_t* exclude,
-         const Density& density, const Extremes& most, const Expansion& expansion, States& states)
+         const Density& density, const Extremes& most, const Expansion& expansion, States& states,
+         std::atomic<int>& crowded_chunks)
       : plan_(plan),
         table_(kernels(plan.isa)),
         queries_(queries),
@@ -85,13 +90,14 @@ class Chunks {
         most_(most),
         expansion_(expansion),
         states_(states),
+        crowded_chunks_(crowded_chunks),
         scratch_(1, distance_scratch(queries.cols)),
         exponents_(1, kKdeChunk) {}
 
   // Every distance of queries query .. query + rows - 1 (counted from `begin`) to a chunk.
   bool dense(std::int64_t begin, std::int64_t query, std::int64_t rows, std::int64_t chunk,
              Clock& clock) {
-    if (!block_) block_ = std::make_unique<PerWorker<double>>(1, kDenseRows * kKdeChunk);
+    if (!block_) block_ = std::make_unique<PerWorker<double>>(1, kDenseRows * kDenseStride);
     const std::int64_t first = chunk * kChunk, count = std::min(kChunk, points_.rows - first);
     if (expansion_.centre() && chunk != packed_chunk_) {
       if (!panels_) {
@@ -103,14 +109,14 @@ class Chunks {
     for (std::int64_t row = query; row < query + rows; row += kDenseRows) {
       const std::int64_t some = std::min(kDenseRows, query + rows - row);
       table_.distances({queries_, points_, begin + row, some, first, count, block_->of(0),
-                        kKdeChunk, scratch_.of(0), expansion_.centre(),
+                        kDenseStride, scratch_.of(0), expansion_.centre(),
                         panels_ ? panels_->of(0) : nullptr});
-      strange_ |= strange_distances(block_->of(0), kKdeChunk, some, count);
+      strange_ |= strange_distances(block_->of(0), kDenseStride, some, count);
       if (!clock.go_on()) return false;
       for (std::int64_t i = 0; i < some; ++i) {
-        double* sq = block_->of(0) + i * kKdeChunk;
+        double* sq = block_->of(0) + i * kDenseStride;
         if (expansion_.centre() && !expansion_.holds(begin + row + i)) {
-          table_.distances({queries_, points_, begin + row + i, 1, first, count, sq, kKdeChunk,
+          table_.distances({queries_, points_, begin + row + i, 1, first, count, sq, kDenseStride,
                             scratch_.of(0), nullptr, nullptr});
         }
         if (exclude_) {
@@ -146,7 +152,7 @@ class Chunks {
     };
     if (!screen.scan(points_, first, end, settle, pause)) {
       if (stopped) return false;
-      crowded_chunks_ = kCrowded;
+      crowded_chunks_.store(kCrowded, std::memory_order_relaxed);
       return dense(begin, query, rows, chunk, clock);
     }
     for (std::int64_t i = 0; i < rows; ++i) {
@@ -161,9 +167,13 @@ class Chunks {
     return true;
   }
 
-  // After a chunk in which most of the pairs mattered, the next few are not screened: they would
-  // tell the same. Only time depends on it.
-  bool crowded() { return crowded_chunks_ > 0 && crowded_chunks_-- > 0; }
+  // After a chunk in which most of the pairs mattered, the next few are not screened for the same
+  // queries, by whichever task: they would tell the same. Only time depends on it.
+  bool crowded() {
+    const int left = crowded_chunks_.load(std::memory_order_relaxed);
+    if (left > 0) crowded_chunks_.store(left - 1, std::memory_order_relaxed);
+    return left > 0;
+  }
   std::int64_t distances() const { return distances_; }
   // Whether a distance showed that a row is not finite.
   bool strange() const { return strange_; }
@@ -266,6 +276,7 @@ class Chunks {
   const Extremes& most_;
   const Expansion& expansion_;
   States& states_;
+  std::atomic<int>& crowded_chunks_;
   PerWorker<double> scratch_, exponents_;
   std::unique_ptr<PerWorker<double>> block_, panels_;
   std::int64_t packed_chunk_ = -1;
@@ -275,7 +286,6 @@ class Chunks {
   std::vector<std::int32_t> seen_;
   std::vector<char> crowded_;
   std::int64_t crowded_queries_ = 0;
-  int crowded_chunks_ = 0;
   std::int64_t distances_ = 0;
   bool strange_ = false;
 };
@@ -314,10 +324,12 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
     const std::int64_t states_bytes =
         cut.chunks * bandwidths * rows * static_cast<std::int64_t>(sizeof(Slots));
     if (states_bytes > plan.memory / 2) cut.groups = 1;
+    std::vector<std::atomic<int>> crowded(static_cast<std::size_t>(cut.blocks));
     States states(cut, bandwidths, queries.rows, begin, slots);
     const auto task = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t group = cut.group(number), first = cut.query(number);
-      Chunks chunks(plan, queries, points, exclude, density, most, expansion, states);
+      Chunks chunks(plan, queries, points, exclude, density, most, expansion, states,
+                    crowded[static_cast<std::size_t>(cut.block(number))]);
       std::unique_ptr<Screening> screen;
       if (packed) {
         screen =

@@ -33,13 +33,7 @@ struct F64 {
     const __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
     return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
   }
-  static Reg round(Reg x) {
-    return _mm256_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
-  // n + 1.5 2^52 holds the integer n in its low bits; 52 places up they are the exponent.
-  static Reg scale_by_power_of_two(Reg x, Reg n) {
-    const Reg shifted = _mm256_add_pd(_mm256_max_pd(n, _mm256_set1_pd(-1022.0)),
-                                      _mm256_set1_pd(6755399441055744.0));
+  static Reg add_to_exponent(Reg x, Reg shifted) {
     const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(shifted), 52);
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), exponent));
   }

@@ -28,10 +28,10 @@ struct F64 {
   static Reg max(Reg a, Reg b) { return _mm512_max_pd(a, b); }
   static bool any_less_equal(Reg a, Reg b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ) != 0; }
   static double sum(Reg x) { return _mm512_reduce_add_pd(x); }
-  static Reg round(Reg x) {
-    return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  static Reg add_to_exponent(Reg x, Reg shifted) {
+    const __m512i exponent = _mm512_slli_epi64(_mm512_castpd_si512(shifted), 52);
+    return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(x), exponent));
   }
-  static Reg scale_by_power_of_two(Reg x, Reg n) { return _mm512_scalef_pd(x, n); }
   static Reg zero_where_below(Reg value, Reg x, double limit) {
     return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(x, _mm512_set1_pd(limit), _CMP_GE_OQ), value);
   }

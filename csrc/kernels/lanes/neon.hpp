@@ -30,10 +30,9 @@ struct F64 {
     return vmaxvq_u32(vreinterpretq_u32_u64(vcleq_f64(a, b))) != 0;
   }
   static double sum(Reg x) { return vaddvq_f64(x); }
-  static Reg round(Reg x) { return vrndnq_f64(x); }
-  static Reg scale_by_power_of_two(Reg x, Reg n) {
-    const int64x2_t whole = vcvtq_s64_f64(vmaxq_f64(n, vdupq_n_f64(-1022.0)));
-    return vreinterpretq_f64_s64(vaddq_s64(vreinterpretq_s64_f64(x), vshlq_n_s64(whole, 52)));
+  static Reg add_to_exponent(Reg x, Reg shifted) {
+    const int64x2_t exponent = vshlq_n_s64(vreinterpretq_s64_f64(shifted), 52);
+    return vreinterpretq_f64_s64(vaddq_s64(vreinterpretq_s64_f64(x), exponent));
   }
   static Reg zero_where_below(Reg value, Reg x, double limit) {
     const uint64x2_t keep = vcgeq_f64(x, vdupq_n_f64(limit));
