@@ -67,12 +67,21 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "batch norm 1d on tokens": (lambda: nn.BatchNorm1d(5).eval(), (5, 3)),
     "batch norm 2d": (lambda: nn.BatchNorm2d(3).eval(), (3, 4, 2)),
     "instance norm": (lambda: nn.InstanceNorm2d(3, affine=True), (3, 4, 2)),
+    "instance norm that tracks": (
+        lambda: nn.InstanceNorm1d(3, affine=True, track_running_stats=True).eval(),
+        (3, 4),
+    ),
+    "instance norm in train mode": (
+        lambda: nn.InstanceNorm1d(3, affine=True, track_running_stats=True),
+        (3, 4),
+    ),
+    "rms norm": (lambda: nn.RMSNorm(7), (4, 7)),
     "prelu": (lambda: nn.PReLU(3), (3, 4)),
     "bilinear": (lambda: Twice(nn.Bilinear(4, 4, 3)), (4,)),
 }
 
 
-UNKNOWN = ("instance norm", "prelu", "bilinear")
+UNKNOWN = ("prelu", "bilinear")
 
 
 class Twice(nn.Module):

@@ -25,9 +25,10 @@ from genmem.influence.layers import Unseparable
 from genmem.influence.materialize import Materializer, single_gradients
 from genmem.influence.plan import Plan, make_plan, trainable
 from genmem.influence.precision import full_precision
+from genmem.influence.preservation import preserved
 from genmem.influence.proof import Truth, denied
 from genmem.influence.protocols import Batch, Loss
-from genmem.influence.recorder import Recorder, preserved, refuse_random_layers
+from genmem.influence.recorder import Recorder, refuse_random_layers
 from genmem.influence.sites import Call, Site
 from genmem.influence.sizes import Sizes
 from genmem.kernels import Factors, LayerFactors
@@ -37,7 +38,7 @@ class Capture:
     """Factors of `loss(model, batch, noise) -> (B,)` for one batch after another.
 
     model   any module; batch normalisation and dropout must be in eval mode. Its state is left as
-            it was found: weights, gradients, mode, requires_grad, hooks
+            it was found: weights, gradients, buffers, mode, requires_grad, hooks, random numbers
     loss    one number per sample, which depends on that sample and its noise only
     form    "pairs" or "norms": per layer, the form that is cheaper for products of pairs or for
             self-products; "tokens" or "dense" force one. All are exact

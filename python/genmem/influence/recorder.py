@@ -7,8 +7,7 @@ used directly (a transposed weight, a penalty) is found, because a gradient stil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,20 +17,6 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
 from genmem.influence.sites import Call
-
-
-@contextmanager
-def preserved(model: nn.Module) -> Iterator[None]:
-    """Put back every module's mode and every parameter's requires_grad, whatever happens."""
-    modes = [(module, module.training) for module in model.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
 
 
 @dataclass(frozen=True)

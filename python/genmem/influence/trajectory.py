@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from genmem import ledger
 from genmem.errors import CheckpointError
-from genmem.influence.recorder import preserved
+from genmem.influence.preservation import restored
 from genmem.influence.samples import numpy_of
 from genmem.influence.weights import Weights, checkpoint_weights
 
@@ -36,18 +35,8 @@ class Trajectory:
     @contextmanager
     def restored(self) -> Iterator[None]:
         """Afterwards weights, buffers, gradients, modes and flags are what they were before."""
-        tensors = list(chain(self.model.parameters(), self.model.buffers()))
-        held = [t.detach().clone() for t in tensors]
-        grads = [(p, p.grad) for p in self.model.parameters()]
-        with preserved(self.model):
-            try:
-                yield
-            finally:
-                with torch.no_grad():
-                    for t, value in zip(tensors, held, strict=True):
-                        t.copy_(value)
-                for parameter, gradient in grads:
-                    parameter.grad = gradient
+        with restored(self.model):
+            yield
 
     def visit(self) -> Iterator[tuple[int, float]]:
         """(c, w_c) for each checkpoint of positive weight, the model holding its weights."""

@@ -10,7 +10,9 @@ from genmem.influence.layers.linear import EmbeddingFamily, LinearFamily
 from genmem.influence.layers.normalization import (
     BatchNormFamily,
     GroupNormFamily,
+    InstanceNormFamily,
     LayerNormFamily,
+    RMSNormFamily,
 )
 
 _CONVOLUTION, _TRANSPOSED, _BATCH_NORM = ConvolutionFamily(), TransposedFamily(), BatchNormFamily()
@@ -29,6 +31,10 @@ FAMILIES: dict[type[nn.Module], Family] = {
     nn.BatchNorm1d: _BATCH_NORM,
     nn.BatchNorm2d: _BATCH_NORM,
     nn.BatchNorm3d: _BATCH_NORM,
+    nn.InstanceNorm1d: InstanceNormFamily(1),
+    nn.InstanceNorm2d: InstanceNormFamily(2),
+    nn.InstanceNorm3d: InstanceNormFamily(3),
+    nn.RMSNorm: RMSNormFamily(),
 }
 
 
