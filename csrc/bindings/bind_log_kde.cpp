@@ -26,8 +26,8 @@ py::tuple log_kde(const py::array& queries, const py::array& points, const std::
                   const std::vector<double>& sq_bandwidths,
                   const std::optional<py::array>& log_weights,
                   const std::optional<py::array>& sq_scales,
-                  const std::optional<py::array>& exclude, const std::string& backend,
-                  int threads) {
+                  const std::optional<py::array>& exclude, const std::string& backend, int threads,
+                  std::int64_t memory) {
   const Matrix q = interop::matrix(queries, "log_kde", "queries");
   const Matrix x = interop::matrix(points, "log_kde", "points");
   interop::same_width(q, x, "log_kde");
@@ -40,7 +40,7 @@ py::tuple log_kde(const py::array& queries, const py::array& points, const std::
   const auto bandwidths = static_cast<std::int64_t>(sq_bandwidths.size());
   std::vector<Slots> slots(static_cast<std::size_t>(bandwidths * q.rows));
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::log_kde(how, q, x, skip, density, slots.data()); });
   py::array_t<double> top({bandwidths, q.rows}), rest({bandwidths, q.rows});
   py::array_t<std::int64_t> index({bandwidths, q.rows});
@@ -56,7 +56,7 @@ py::tuple kde_gradient(const py::array& queries, const py::array& points, double
                        const std::optional<py::array>& log_weights,
                        const std::optional<py::array>& sq_scales, const py::array& log_sum,
                        const std::optional<py::array>& exclude, const std::string& backend,
-                       int threads) {
+                       int threads, std::int64_t memory) {
   const Matrix q = interop::matrix(queries, "kde_gradient", "queries");
   const Matrix x = interop::matrix(points, "kde_gradient", "points");
   interop::same_width(q, x, "kde_gradient");
@@ -71,7 +71,7 @@ py::tuple kde_gradient(const py::array& queries, const py::array& points, double
   py::array_t<double> out({q.rows, q.cols});
   double* to = out.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::kde_gradient(how, q, x, skip, density, sums, to); });
   return py::make_tuple(out, as_tuple(stats));
 }
@@ -81,10 +81,10 @@ py::tuple kde_gradient(const py::array& queries, const py::array& points, double
 void bind_log_kde(py::module_& m) {
   m.def("log_kde", &log_kde, py::arg("queries"), py::arg("points"), py::arg("kernel"),
         py::arg("sq_bandwidths"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("exclude"),
-        py::arg("backend"), py::arg("threads"));
+        py::arg("backend"), py::arg("threads"), py::arg("memory"));
   m.def("kde_gradient", &kde_gradient, py::arg("queries"), py::arg("points"),
         py::arg("sq_bandwidth"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("log_sum"),
-        py::arg("exclude"), py::arg("backend"), py::arg("threads"));
+        py::arg("exclude"), py::arg("backend"), py::arg("threads"), py::arg("memory"));
 }
 
 }  // namespace genmem::bindings

@@ -49,6 +49,7 @@ def log_kde(
     exclude: _Array | None,
     backend: str,
     threads: int,
+    memory: int,
 ) -> tuple[_Float64, _Int64, _Float64, _Stats]: ...
 def kde_gradient(
     queries: _Array,
@@ -60,6 +61,7 @@ def kde_gradient(
     exclude: _Array | None,
     backend: str,
     threads: int,
+    memory: int,
 ) -> tuple[_Float64, _Stats]: ...
 def grad_dot(
     queries: list[_Layer], points: list[_Layer], symmetric: bool, backend: str, threads: int

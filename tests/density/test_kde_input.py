@@ -13,6 +13,8 @@ from genmem.density import GaussianKDE
 def test_answers_do_not_depend_on_memory_batch_or_threads(rows, queries):
     kde = GaussianKDE(0.9).fit(rows)
     small = GaussianKDE(0.9, memory=1, threads=1).fit(rows)
+    assert GaussianKDE(memory=1).fit(rows).bandwidth_ == GaussianKDE().fit(rows).bandwidth_
+    assert (kde.self_influence() == small.self_influence()).all()
     for method in ("score_samples", "influence", "gradient"):
         whole = getattr(kde, method)(queries)
         assert (whole == getattr(small, method)(queries)).all()

@@ -266,6 +266,24 @@ def test_wrong_parameters_and_input(rng):
         density.score_samples(X[:2], exclude="self")
 
 
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("duplicates", ["inf", "distinct"])
+def test_answers_do_not_depend_on_memory(rng, k, duplicates):
+    X = rng.integers(-2, 3, (40, 2)).astype(float)
+    Z = np.vstack([X[:5], rng.standard_normal((5, 2))])
+    wide = NearestNeighborDensity(k, duplicates=duplicates).fit(X)
+    short = NearestNeighborDensity(k, duplicates=duplicates, memory=1, threads=1).fit(X)
+    skip = np.arange(10) - 1
+    for one, other in [
+        (wide.score_samples(Z), short.score_samples(Z)),
+        (wide.score_samples(Z, skip), short.score_samples(Z, skip)),
+        (wide.score_samples_loo(), short.score_samples_loo()),
+        (wide.self_influence(), short.self_influence()),
+        (wide.influence(Z), short.influence(Z)),
+    ]:
+        assert (one == other).all()
+
+
 def test_score_is_the_sum(rng):
     X, Z = rng.standard_normal((9, 2)), rng.standard_normal((4, 2))
     density = NearestNeighborDensity(2).fit(X)

@@ -130,7 +130,7 @@ class TestSlots:
         assert (got.top[0], got.top_index[0], got.rest[0]) == (-0.5, 1, -np.inf)
 
 
-def test_the_answer_does_not_depend_on_threads_or_batch(
+def test_the_answer_does_not_depend_on_threads_memory_or_batch(
     backend: str, rng: np.random.Generator
 ) -> None:
     points = rng.standard_normal((20_000, 4)).astype(np.float32)
@@ -140,6 +140,9 @@ def test_the_answer_does_not_depend_on_threads_or_batch(
         assert (
             kernels.log_kde(queries, points, 0.2, backend=backend, threads=threads) == first
         ).all()
+    for memory in (1, 1 << 20):
+        short = kernels.log_kde(queries, points, 0.2, backend=backend, threads=2, memory=memory)
+        assert (short == first).all()
     for rows in (slice(0, 1), slice(7, 140), slice(2050, 2100)):
         part = kernels.log_kde(queries[rows], points, 0.2, backend=backend, threads=2)
         assert (part == first[rows]).all()
@@ -195,6 +198,7 @@ def test_naive_float32_would_fail(rng: np.random.Generator) -> None:
         ),
         ({"points": X3[:1], "exclude": [0]}, "query 0 has no point"),
         ({"points": np.zeros((3, 2))}, "the last axis"),
+        ({"memory": 0}, "log_kde: memory is 0; a number of bytes > 0 is wanted"),
         ({"points": np.full((3, 1), np.nan)}, "points row 0 holds nan"),
     ],
 )

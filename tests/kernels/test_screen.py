@@ -122,6 +122,12 @@ def test_the_answer_does_not_depend_on_threads_batch_or_memory(
     )
     sq, indices = kernels.nearest_sq(queries, points, 7, backend=backend, threads=1)
     slots = kernels.kde_slots(queries, points, bandwidths, backend=backend, threads=1)
+    slopes = kernels.kde_gradient(queries, points, bandwidths[1], backend=backend, threads=1)
+    short = kernels.kde_slots(queries, points, bandwidths, backend=backend, threads=2, memory=1)
+    for one, other in zip(short, slots, strict=True):
+        assert (one == other).all()
+    short = kernels.kde_gradient(queries, points, bandwidths[1], backend=backend, memory=1)
+    assert (short == slopes).all()
     for threads in (2, 3, 8):
         again = kernels.nearest_sq(queries, points, 7, backend=backend, threads=threads, memory=1)
         assert (again[0] == sq).all()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from genmem.density.duplicates import equal_rows
-from genmem.density.rows import Float64, Rows, row_blocks
-from genmem.kernels import nearest_sq
+from genmem.density.nearest_radii import last_radii_sq
+from genmem.density.rows import Float64, Rows
 
 
 def neighbor_scales(
@@ -38,12 +38,9 @@ def neighbor_scales(
             f"{operation}: adaptive is {k} and X has {len(rows)} sample{'s'[: len(rows) > 1]} of "
             f"positive weight (equal ones counted once); at least {k + 1} are wanted"
         )
-    radius_sq = np.empty(len(rows))
-    for block in row_blocks(len(rows), 32 * (k + 1), memory):
-        own = np.arange(block.start, block.stop)
-        radius_sq[block] = nearest_sq(
-            rows[block], rows, k, exclude=own, threads=threads, backend=backend, assume_finite=True
-        )[0][:, -1]
+    radius_sq = last_radii_sq(
+        rows, rows, k, "self", memory=memory, threads=threads, backend=backend
+    )[:, -1]
     log_radius = (0.5 * np.log(radius_sq))[equal.group]
     share = None if weights is None else weights[kept]
     scales = np.ones(len(points))

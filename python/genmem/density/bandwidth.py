@@ -15,6 +15,7 @@ from genmem.density.parameters import check_choice, check_count
 from genmem.density.radial import KERNELS
 from genmem.density.rows import (
     ACCEPTED,
+    DEFAULT_MEMORY,
     Float64,
     Int64,
     Rows,
@@ -83,6 +84,7 @@ def leave_one_out(
     duplicates: str = "raise",
     rows: int | None = None,
     seed: int = 0,
+    memory: int = DEFAULT_MEMORY,
     threads: int | None = None,
     backend: str = "auto",
 ) -> LeaveOneOut:
@@ -101,6 +103,7 @@ def leave_one_out(
     point_scales   (N,) positive lambda_j, held fixed: row j has the width h lambda_j; None for 1
     duplicates     "raise" | "group": leave a row out together with all rows equal to it
     rows           None, or how many rows (drawn by `seed`) are left out, each against all others
+    memory         working memory of each pass in bytes
 
     Raises ValueError if fewer than two rows (with "group": distinct rows) have positive weight, for
     a scale that is not positive, or if each row that is left out has an equal: the likelihood is
@@ -124,7 +127,7 @@ def leave_one_out(
     chosen = _drawn(len(points), rows, seed)
     if scales is not None:
         scales = scales[kept]
-    terms = KernelTerms(points, kernel, weights, scales, threads, backend)
+    terms = KernelTerms(points, kernel, weights, scales, memory, threads, backend)
     nearest = squares_to_nearest(terms, chosen)
     if not nearest.any():
         raise ValueError(

@@ -181,6 +181,7 @@ class AbstractKernelDensity(AbstractRowDensity):
                 duplicates=self.duplicates,
                 rows=self.bandwidth_rows,
                 seed=self.seed,
+                memory=self.memory,
                 threads=self.threads,
                 backend=self.backend,
             )
@@ -194,6 +195,7 @@ class AbstractKernelDensity(AbstractRowDensity):
             self._kernel,
             self.weights_,
             self.scales_,
+            self.memory,
             self.threads,
             self.backend,
         )

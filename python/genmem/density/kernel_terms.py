@@ -9,7 +9,7 @@ import numpy as np
 
 from genmem.density.logspace import log_share_of_others
 from genmem.density.radial import KERNELS, RadialKernel
-from genmem.density.rows import Float64, Rows, Skip
+from genmem.density.rows import DEFAULT_MEMORY, Float64, Rows, Skip
 from genmem.kernels import Slots, kde_gradient, kde_slots, log_kde, sq_distances
 
 
@@ -21,12 +21,14 @@ class KernelTerms:
     kernel   a name in KERNELS
     weights  (N,) w_j >= 0, or None for 1
     scales   (N,) lambda_j > 0, or None for 1
+    memory   working memory of a sum in bytes, beyond its inputs and answer
     """
 
     points: Rows
     kernel: str = "gaussian"
     weights: Float64 | None = None
     scales: Float64 | None = None
+    memory: int = DEFAULT_MEMORY
     threads: int | None = None
     backend: str = "auto"
 
@@ -90,6 +92,7 @@ class KernelTerms:
             "exclude": skip,
             "kernel": self.kernel,
             "point_scales": self.scales,
+            "memory": self.memory,
             "threads": self.threads,
             "backend": self.backend,
             "assume_finite": True,

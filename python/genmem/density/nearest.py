@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from genmem.density.duplicates import EqualRows, equal_rows
 from genmem.density.logspace import log_unit_ball
+from genmem.density.nearest_radii import last_radii_sq
 from genmem.density.parameters import check_choice, check_count
 from genmem.density.row_density import AbstractRowDensity
 from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, Skip, row_blocks
@@ -113,15 +114,22 @@ class NearestNeighborDensity(AbstractRowDensity):
 
     def _self_influence(self) -> Float64:
         self._require_one_more("self_influence")
-        radii = np.zeros((len(self.points_), self.k + 1))
-        radii[:, 1:] = self._nearest(self.points_, self.k, "self")[0]
+        radii = self._last_radii_sq(self.points_, "self")
         answer = self._log_share_left() + self._log_ratio(radii)
         return np.asarray(answer[self._stand_in])
 
     def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock[Float64]]:
         self._require_one_more("influence")
         for block in row_blocks(len(Z), 24 * len(self._stand_in), self.memory):
-            sq, index = self._nearest(Z[block], self.k + 1, None)
+            sq, index = nearest_sq(
+                Z[block],
+                self.points_,
+                self.k + 1,
+                memory=self.memory,
+                threads=self.threads,
+                backend=self.backend,
+                assume_finite=True,
+            )
             scores = np.full((len(sq), len(self.points_)), self._log_share_left())
             near = np.take_along_axis(scores, index[:, :-1], axis=1)
             near += self._log_ratio(sq)[:, None]
@@ -130,7 +138,7 @@ class NearestNeighborDensity(AbstractRowDensity):
             yield InfluenceBlock(block, scores[:, self._stand_in] if merged else scores, None)
 
     def _log_density_of(self, queries: Rows, skip: Skip) -> Float64:
-        radius_sq = self._nearest(queries, self.k, skip)[0][:, -1]
+        radius_sq = self._last_radii_sq(queries, skip)[:, -1]
         d, rows = self.points_.shape[1], np.full(len(queries), len(self.points_), np.float64)
         if isinstance(skip, str):
             rows -= 1
@@ -154,17 +162,16 @@ class NearestNeighborDensity(AbstractRowDensity):
                 f"of which one is left out; at least k + 1 = {self.k + 1} are wanted"
             )
 
-    def _nearest(self, queries: Rows, k: int, skip: Skip) -> tuple[Float64, Int64]:
-        sq, index = nearest_sq(
+    def _last_radii_sq(self, queries: Rows, skip: Skip) -> Float64:
+        return last_radii_sq(
             queries,
             self.points_,
-            k,
-            exclude=skip,
+            self.k,
+            skip,
+            memory=self.memory,
             threads=self.threads,
             backend=self.backend,
-            assume_finite=True,
         )
-        return np.asarray(sq), np.asarray(index)
 
     def _log_ratio(self, sq: Float64) -> Float64:
         """d log(R_{k+1} / R_k) from squared radii, the last two columns; 0 where they are equal."""

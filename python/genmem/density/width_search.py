@@ -40,6 +40,7 @@ def squares_to_nearest(terms: KernelTerms, rows: Int64) -> Float64:
         terms.points,
         1,
         exclude=rows,
+        memory=terms.memory,
         threads=terms.threads,
         backend=terms.backend,
         assume_finite=True,

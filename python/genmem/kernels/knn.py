@@ -10,9 +10,11 @@ import numpy.typing as npt
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, answer, float_type, read
 from genmem.kernels.native import (
+    MEMORY,
     Exclude,
     backend_and_threads,
     check_if_strange,
+    checked_memory,
     excluded,
     rows_pair,
 )
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
     from genmem.arrays import Tensor
 
 A = TypeVar("A")
-
-# Bytes of working memory, beyond inputs and answers, that a call keeps to.
-MEMORY = 1 << 28
 
 
 class Neighbors(NamedTuple, Generic[A]):
@@ -102,7 +101,7 @@ def knn(
 
     Wide rows are screened first, in low precision with a proven bound; whatever may be among the
     nearest is computed by differences in float64. A copy is at distance exactly 0 at any offset,
-    ties go to the lower index, and the answer depends neither on threads nor on the batch.
+    ties go to the lower index, and the answer does not depend on threads, memory or batch.
 
     Raises ValueError for wrong shapes, k out of range or a non-finite value (named by row, unless
     assume_finite: then a row with a NaN is no neighbour, and index 2^63 - 1 stands where fewer than
@@ -149,7 +148,7 @@ def _nearest(
             f"knn: k is {k}; 1..{candidates} is wanted, the number of points to choose from"
         )
     chosen, count = backend_and_threads("knn", backend, threads)
-    sq, indices, done = _core.knn(q, x, int(k), skip, chosen, count, _budget("knn", memory))
+    sq, indices, done = _core.knn(q, x, int(k), skip, chosen, count, checked_memory("knn", memory))
     if not assume_finite:
         check_if_strange("knn", q, x, done[3])
     return sq, indices, Work(chosen, *done[:3])
@@ -183,17 +182,11 @@ def radius_counts(
     with np.errstate(over="ignore"):
         sq = np.ascontiguousarray(np.broadcast_to(r * r, len(q)))
     chosen, count = backend_and_threads("radius_counts", backend, threads)
-    budget = _budget("radius_counts", memory)
+    budget = checked_memory("radius_counts", memory)
     counts, done = _core.radius_counts(q, x, sq, skip, chosen, count, budget)
     if not assume_finite:
         check_if_strange("radius_counts", q, x, done[3])
     return counts
-
-
-def _budget(operation: str, memory: int) -> int:
-    if memory < 1:
-        raise ValueError(f"{operation}: memory is {memory}; a number of bytes > 0 is wanted")
-    return int(memory)
 
 
 def sq_distances(

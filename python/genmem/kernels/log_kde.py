@@ -12,9 +12,11 @@ import numpy.typing as npt
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, answer
 from genmem.kernels.native import (
+    MEMORY,
     Exclude,
     backend_and_threads,
     check_if_strange,
+    checked_memory,
     excluded,
     rows_pair,
 )
@@ -54,6 +56,7 @@ def log_kde(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
     return_stats: Literal[True],
 ) -> tuple[Tensor | Float64, Work]: ...
 @overload
@@ -69,6 +72,7 @@ def log_kde(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
     return_stats: Literal[False] = False,
 ) -> Tensor: ...
 @overload
@@ -84,6 +88,7 @@ def log_kde(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
     return_stats: Literal[False] = False,
 ) -> Float64: ...
 def log_kde(
@@ -98,6 +103,7 @@ def log_kde(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
     return_stats: bool = False,
 ) -> Tensor | Float64 | tuple[Tensor | Float64, Work]:
     """Log-density of each query under kernels centred on the points, in nats.
@@ -114,19 +120,21 @@ def log_kde(
     kernel        "gaussian", "epanechnikov", "biweight", "tophat", "exponential", "linear",
                   "cosine"; the constant c_d holds at any d
     point_scales  (N,)    lambda_j > 0, default 1: each point has the bandwidth h lambda_j
+    memory        bytes of working memory beyond inputs and answers, about; points are read where
+                  they lie, block by block
     return_stats  also return a `Work`: what was computed, and the certified error of each answer
     returns       (M,) or (H, M)  float64 whatever the input: at 1,000 nats neighbouring float32
                   values are 6e-5 apart, more than the error of this sum. -inf where no point is
                   within reach of a kernel that ends.
 
     A query that is also a point counts itself; exclude="self" gives the leave-one-out density.
-    The answer depends neither on threads nor on the batch.
+    The answer does not depend on threads, memory or batch.
     Raises ValueError for wrong shapes, h out of range, negative or all-zero weights, a non-finite
     value (named by row, unless assume_finite), or a query with no point left; BackendError if the
     named backend cannot run here. Source: Silverman (1986), Density Estimation, section 4.2.
     """
     call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
-    slots, work = call.slots(bandwidth, kernel, backend, threads)
+    slots, work = call.slots(bandwidth, kernel, backend, threads, memory)
     h = np.asarray(bandwidth, np.float64)
     norm = call.d * np.log(h) + log_normaliser(kernel, call.d)
     total = np.logaddexp(slots.top, slots.rest)
@@ -150,6 +158,7 @@ def kde_slots(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
 ) -> Slots:
     """The exponents a_j of each query as a two-slot logsumexp, in nats.
 
@@ -157,7 +166,7 @@ def kde_slots(
     influence of the top contributor all follow from it without losing digits.
     """
     call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
-    return call.slots(bandwidth, kernel, backend, threads)[0]
+    return call.slots(bandwidth, kernel, backend, threads, memory)[0]
 
 
 def kde_gradient(
@@ -171,6 +180,7 @@ def kde_gradient(
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
+    memory: int = MEMORY,
 ) -> Float64:
     """Gradient of the Gaussian `log_kde` with respect to each query, (M, d), in nats per data unit.
 
@@ -182,7 +192,7 @@ def kde_gradient(
     """
     call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
     call.log_mass()
-    slots, _ = call.slots(bandwidth, "gaussian", backend, threads)
+    slots, _ = call.slots(bandwidth, "gaussian", backend, threads, memory)
     chosen, count = backend_and_threads("kde_gradient", backend, threads)
     total = np.logaddexp(slots.top, slots.rest)
     gradient, _ = _core.kde_gradient(
@@ -195,6 +205,7 @@ def kde_gradient(
         call.exclude,
         chosen,
         count,
+        int(memory),
     )
     gradient[~np.isfinite(total)] = np.nan
     return gradient
@@ -241,7 +252,7 @@ class _Call:
         return int(self.points.shape[1])
 
     def slots(
-        self, bandwidth: Bandwidth, kernel: str, backend: str, threads: int | None
+        self, bandwidth: Bandwidth, kernel: str, backend: str, threads: int | None, memory: int
     ) -> tuple[Slots, tuple[str, bool, int, int]]:
         h = np.asarray(bandwidth, np.float64)
         if h.ndim > 1 or h.size == 0:
@@ -260,6 +271,7 @@ class _Call:
             self.exclude,
             chosen,
             count,
+            checked_memory("log_kde", memory),
         )
         if not self.assume_finite:
             check_if_strange("log_kde", self.queries, self.points, done[3])

@@ -13,6 +13,9 @@ from genmem.errors import BackendError
 
 Exclude: TypeAlias = str | npt.ArrayLike | None
 
+# Bytes of working memory, beyond inputs and answers, that a call keeps to, about.
+MEMORY = 1 << 28
+
 
 def backend_and_threads(operation: str, backend: str, threads: int | None) -> tuple[str, int]:
     """The backend that will run and the number of threads.
@@ -31,6 +34,13 @@ def backend_and_threads(operation: str, backend: str, threads: int | None) -> tu
     if count < 1:
         raise ValueError(f"{operation}: threads is {threads}; at least 1 is wanted")
     return chosen, count
+
+
+def checked_memory(operation: str, memory: int) -> int:
+    """The bytes of working memory; raises ValueError unless there is one at least."""
+    if memory < 1:
+        raise ValueError(f"{operation}: memory is {memory}; a number of bytes > 0 is wanted")
+    return int(memory)
 
 
 def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[AnyArray, AnyArray]:
