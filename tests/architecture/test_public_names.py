@@ -47,7 +47,7 @@ def test_unknown_names_are_refused() -> None:
             ["fit", "score_samples", "score_samples_loo", "influence", "self_influence", "gradient",
              "sample"],
         ),
-        ("TracIn", ["influence", "self_influence", "capture"]),
+        ("TracIn", ["influence", "influence_on_generated", "self_influence", "capture"]),
         ("Run", ["model", "sample", "log_prob"]),
         ("MemorizationScores", ["to_frame"]),
     ],
@@ -83,8 +83,10 @@ def test_studies() -> None:
         (
             "influence",
             {
-                "Capture", "FactorStore", "TopInfluences", "TracIn", "capture_factors",
-                "checkpoint_weights", "score",
+                "Capture", "Detection", "FactorStore", "GeneratedInfluence", "LoadedBy",
+                "StateCheckpoint", "TopInfluences", "TracIn", "capture_factors",
+                "checkpoint_weights", "detection", "load_state", "loaded_by", "score",
+                "state_checkpoints",
             },
         ),
         (

@@ -2,6 +2,14 @@
 
 from genmem.influence.factors import Capture as Capture
 from genmem.influence.factors import capture_factors as capture_factors
+from genmem.influence.foreign import LoadedBy as LoadedBy
+from genmem.influence.foreign import StateCheckpoint as StateCheckpoint
+from genmem.influence.foreign import load_state as load_state
+from genmem.influence.foreign import loaded_by as loaded_by
+from genmem.influence.foreign import state_checkpoints as state_checkpoints
+from genmem.influence.generated import GeneratedInfluence as GeneratedInfluence
+from genmem.influence.mislabel import Detection as Detection
+from genmem.influence.mislabel import detection as detection
 from genmem.influence.store import FactorStore as FactorStore
 from genmem.influence.tracin import TracIn as TracIn
 from genmem.influence.tracin import score as score

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -48,7 +50,7 @@ class Capture:
     time, and a parameter whose layer does not keep the samples apart (a matrix applied to something
     that is not the batch, draws folded before samples) is materialised instead. Every new batch
     size is checked again on two samples. Once probed, kept_bytes and working_bytes are those of a
-    sample's factors, and those held while it is captured.
+    sample's factors, and those held while it is captured; `losses` (B,) are the last batch's.
 
     Raises ValueError for a loss that is not finite, not (B,), or not the same for a sample alone
     and in a batch; for a model without trainable parameters; for parameters not covered.
@@ -64,6 +66,7 @@ class Capture:
         self._materialise = Materializer(model, loss)
         self._plan: Plan | None = None
         self.kept_bytes, self.working_bytes = 0, 0
+        self.losses: npt.NDArray[np.float64] = np.zeros(0)
         self._tokens: set[Site] = set()
         self._checked: set[int] = set()
 
@@ -124,6 +127,7 @@ class Capture:
 
     def _layers(self, plan: Plan, given: Given, scale: float) -> Iterator[LayerFactors]:
         losses, calls, direct = self._observe(plan, given)
+        self.losses = losses.double().cpu().numpy()
         # A single row belongs to the single sample, whatever the layers do with it.
         known = len(given) == 1 or len(given) in self._checked
         truths = self._truths(given, [] if known else [0, len(given) - 1])

@@ -31,12 +31,34 @@ def influence_scores(
 ) -> Float64 | TopInfluences:
     """(Q, N) sums of gradient products over the `count` visits (c, w_c), or the k strongest of each
     row. Without k the scores are the answer, so `memory` bounds them only with it."""
-    n = len(points)
+    check_k(k, len(points))
+    limit = None if k is None else memory
+    scores = summed_products(queries, points, visits, count, limit, threads, progress)
+    return scores if k is None else strongest(scores, k, proponents)
+
+
+def check_k(k: int | None, n: int) -> None:
+    """ValueError unless k is None or 1..n."""
     if k is not None and not 1 <= k <= n:
         raise ValueError(f"influence: k is {k}; 1..{n} is wanted, the number of training samples")
-    scores = _zeros((len(queries), n), None if k is None else memory)
+
+
+def summed_products(
+    queries: Side,
+    points: Side,
+    visits: Iterable[tuple[int, float]],
+    count: int,
+    memory: int | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> Float64:
+    """(Q, N) sums of gradient products over the `count` visits (c, w_c).
+
+    Beyond `memory` bytes (None: no limit) they lie in a temporary file.
+    """
+    scores = _zeros((len(queries), len(points)), memory)
     _add_products(scores, visits, count, queries, points, threads, progress)
-    return scores if k is None else _strongest(scores, k, proponents)
+    return scores
 
 
 def _zeros(shape: tuple[int, int], memory: int | None) -> Float64:
@@ -69,7 +91,7 @@ def _add_products(
                     progress("influence", done, total)
 
 
-def _strongest(scores: Float64, k: int, proponents: bool) -> TopInfluences:
+def strongest(scores: Float64, k: int, proponents: bool) -> TopInfluences:
     """The k largest of each row, or the k smallest, strongest first; ties to the lower index."""
     sign = 1.0 if proponents else -1.0
     step = max(1, _SEARCHED_DOUBLES // scores.shape[1])

@@ -17,6 +17,7 @@ from genmem.influence.blocks import concatenate
 from genmem.influence.factors import Capture
 from genmem.influence.protocols import Batch
 from genmem.influence.samples import Samples
+from genmem.influence.trained_loss import SeenLosses
 from genmem.kernels import Factors
 from genmem.noise import normals
 
@@ -58,6 +59,8 @@ class LiveSide:
 
     memory  bytes that a block of factors may hold, and as many again for capturing it
     rows    rows of a block; None: as many as memory allows
+
+    .losses are those of the samples, as they were captured since the last `losses.clear()`.
     """
 
     def __init__(
@@ -70,9 +73,15 @@ class LiveSide:
     ) -> None:
         self._capture, self._samples, self._noise = capture, samples, noise
         self._memory, self._rows = memory, rows
+        self.losses = SeenLosses(len(samples))
 
     def __len__(self) -> int:
         return len(self._samples)
+
+    @property
+    def name(self) -> str:
+        """What errors call the samples: "train" or "test"."""
+        return self._samples.name
 
     def block_rows(self) -> int:
         """Rows of a block; the model must hold its weights, as the first call probes it."""
@@ -97,6 +106,7 @@ class LiveSide:
         for at in range(start, stop, step):
             batch, noise = self._given(at, min(at + step, stop))
             parts.append(self._capture(batch, noise, scale=scale, origin=name, start=at))
+            self.losses.add(at, self._capture.losses)
         return concatenate(parts)
 
     def _given(self, start: int, stop: int) -> tuple[Batch, Tensor | None]:

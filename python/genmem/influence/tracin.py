@@ -14,13 +14,14 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from genmem.influence import batches
 from genmem.influence.factors import Capture
+from genmem.influence.foreign import LoadedBy, Source
 from genmem.influence.forms import Form
-from genmem.influence.products import influence_scores
+from genmem.influence.generated import GeneratedInfluence, generated_samples, over_samples
+from genmem.influence.products import check_k, influence_scores, strongest, summed_products
 from genmem.influence.protocols import Checkpoint, Loss, Progress, Trained
 from genmem.influence.samples import Data, Samples, read_samples
 from genmem.influence.self_influence import add_self_products, divided_draws
@@ -40,7 +41,11 @@ _STREAMS = {"train": "tracin train", "test": "tracin test"}
 class TracIn:
     """Influence and self-influence by products of loss gradients, in nats under the named weights.
 
-    run_or_checkpoints  a Run, or checkpoints: objects with .state(), or state dictionaries
+    run_or_checkpoints  a Run, or checkpoints: objects with .state(), files or state dictionaries,
+                        alone or beside their "lr" and "step"; see also `state_checkpoints` (rates
+                        and steps beside them) and `loaded_by` (a `checkpoints_load_func`). Each is
+                        loaded once per call. One that has .train_loss is warned of if the traced
+                        loss of as many samples as it was trained on is far from it
     objective           loss(model, batch, noise) -> (B,), one number per sample, or an object with
                         such a method .loss; None: the objective of the run's recipe
     model               the module that checkpoints belong to (a Run brings its own). It is used in
@@ -66,7 +71,7 @@ class TracIn:
 
     def __init__(
         self,
-        run_or_checkpoints: Trained | Sequence[Checkpoint | dict[str, torch.Tensor]],
+        run_or_checkpoints: Trained | Sequence[Checkpoint | Source | LoadedBy],
         objective: Loss | Any = None,
         *,
         model: nn.Module | None = None,
@@ -90,7 +95,7 @@ class TracIn:
         given: Any = run_or_checkpoints
         run = given if hasattr(given, "recipe") else None
         checkpoints = given if run is None else run.checkpoints
-        self._recipe = None if run is None else run.recipe
+        self._run, self._recipe = run, None if run is None else run.recipe
         self._trajectory = Trajectory(_model(run, model), checkpoints, weights)
         self._objective, self._loss = _loss(objective, self._recipe)
         self._draws, self._seed, self._latent = draws, seed, latent
@@ -149,11 +154,8 @@ class TracIn:
         when they exceed the budget. Each checkpoint is loaded once; training samples are captured
         once per checkpoint and block of test samples.
         """
-        capture = self._capture("pairs")
-        queries = self._side("test", test, test_ids, capture)
-        points = self._side("train", train, train_ids, capture)
+        queries, points, visits = self._problem(test, train, test_ids, train_ids)
         with self._trajectory.restored():
-            visits = self._visits(capture, [queries, points])
             return influence_scores(
                 queries,
                 points,
@@ -165,6 +167,39 @@ class TracIn:
                 self._threads,
                 self._progress,
             )
+
+    def influence_on_generated(
+        self,
+        generated: int | Data,
+        train: Data | FactorStore,
+        k: int | None = None,
+        proponents: bool = True,
+        *,
+        sample_seed: int = 0,
+        train_ids: npt.ArrayLike | None = None,
+    ) -> GeneratedInfluence:
+        """Influence of training samples on what the model draws; positive: they raise its
+        likelihood.
+
+        generated    how many samples a Run's last model draws, or samples that were drawn elsewhere
+        train, k, proponents, train_ids
+                     as in `influence`, whose test samples are the generated ones
+        sample_seed  of the draws: sample i is the same for every number of them
+        returns      GeneratedInfluence: the samples, (Q, N) scores or the k strongest, and their
+                     mean over the samples with its standard error
+        """
+        drawn = generated
+        if isinstance(drawn, int):
+            drawn = generated_samples(self._run, drawn, sample_seed)
+        queries, points, visits = self._problem(drawn, train, None, train_ids)
+        check_k(k, len(points))
+        with self._trajectory.restored():
+            scores = summed_products(
+                queries, points, visits, self._count, self._memory, self._threads, self._progress
+            )
+        overall, error = over_samples(scores)
+        found = np.asarray(scores) if k is None else strongest(scores, k, proponents)
+        return GeneratedInfluence(drawn, found, overall, error)
 
     def self_influence(
         self,
@@ -214,7 +249,7 @@ class TracIn:
         samples = self._samples(side, data, ids)
         live = self._live(side, samples, capture, range(self._draws), 1)
         with self._trajectory.restored():
-            for done, (c, weight) in enumerate(self._visits(capture, [])):
+            for done, (c, weight) in enumerate(self._visits(capture, [live])):
                 if done == 0:
                     store = FactorStore(self._identity(side, samples, live, out), out)
                 store.fill(c, weight, live, self._trajectory.digest())
@@ -230,12 +265,31 @@ class TracIn:
         return Capture(self._trajectory.model, self._loss, form=form, strict=self._strict)
 
     def _visits(self, capture: Capture, sides: Sequence[Side]) -> Iterator[tuple[int, float]]:
+        live = [side for side in sides if isinstance(side, LiveSide)]
         for c, weight in self._trajectory.visit():
             capture.forget_checks()
             for side in sides:
                 if isinstance(side, FactorStore):
                     side.has(c, 0, self._trajectory.digest())
+            for side in live:
+                side.losses.clear()
             yield c, weight
+            trained = next((side for side in live if side.name == "train"), None)
+            if trained is not None:
+                trained.losses.compare(self._trajectory.checkpoints[c], c)
+
+    def _problem(
+        self,
+        test: Data | FactorStore,
+        train: Data | FactorStore,
+        test_ids: npt.ArrayLike | None,
+        train_ids: npt.ArrayLike | None,
+    ) -> tuple[Side, Side, Iterator[tuple[int, float]]]:
+        """Both sides of the products, and the visits of the checkpoints, which load the model."""
+        capture = self._capture("pairs")
+        queries = self._side("test", test, test_ids, capture)
+        points = self._side("train", train, train_ids, capture)
+        return queries, points, self._visits(capture, [queries, points])
 
     def _samples(self, name: str, data: Data, ids: npt.ArrayLike | None) -> Samples:
         dtype, device = batches.placement(self._trajectory.model)

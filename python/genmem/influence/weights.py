@@ -15,6 +15,7 @@ Chaudhuri (2021), Understanding instance-based interpretability of variational a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -32,27 +33,30 @@ _NAMED: dict[str, tuple[str, ...]] = {
 
 def checkpoint_weights(weights: Weights, checkpoints: Sequence[Any]) -> npt.NDArray[np.float64]:
     """(C,) weights, each finite and not negative, at least one positive; ValueError otherwise."""
-    if isinstance(weights, str):
-        values = [_named(weights, checkpoint, c) for c, checkpoint in enumerate(checkpoints)]
-    elif callable(weights):
-        values = [float(weights(checkpoint)) for checkpoint in checkpoints]
-    else:
-        values = [float(weight) for weight in weights]
-    if len(values) != len(checkpoints):
+    if not isinstance(weights, str) and not callable(weights) and len(weights) != len(checkpoints):
         raise ValueError(
-            f"TracIn: weights has {len(values)} entries; {len(checkpoints)} are wanted, one per "
+            f"TracIn: weights has {len(weights)} entries; {len(checkpoints)} are wanted, one per "
             "checkpoint"
         )
+    values = [checkpoint_weight(weights, held, c) for c, held in enumerate(checkpoints)]
     found = np.array(values, np.float64)
-    odd = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
-    if len(odd):
-        raise ValueError(
-            f"TracIn: the weight of checkpoint {odd[0]} is {found[odd[0]]}; "
-            "a finite number of 0 or more is wanted"
-        )
     if not found.any():
         raise ValueError("TracIn: the weight of every checkpoint is 0; one must be positive")
     return found
+
+
+def checkpoint_weight(weights: Weights, checkpoint: Any, position: int) -> float:
+    """The weight of one checkpoint, finite and not negative; ValueError otherwise."""
+    if isinstance(weights, str):
+        value = _named(weights, checkpoint, position)
+    else:
+        value = float(weights(checkpoint) if callable(weights) else weights[position])
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(
+            f"TracIn: the weight of checkpoint {position} is {value}; "
+            "a finite number of 0 or more is wanted"
+        )
+    return value
 
 
 def _named(weights: str, checkpoint: Any, position: int) -> float:
@@ -62,7 +66,7 @@ def _named(weights: str, checkpoint: Any, position: int) -> float:
             "is wanted"
         )
     for name in _NAMED[weights]:
-        if not hasattr(checkpoint, name):
+        if getattr(checkpoint, name, None) is None:
             raise ValueError(
                 f"TracIn: checkpoint {position} has no {name!r}, which weights={weights!r} reads; "
                 "give it one, or pass the weights as a sequence"
