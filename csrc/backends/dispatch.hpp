@@ -20,8 +20,8 @@ struct Stats {
   std::atomic<bool> screened{false};       // whether a screen went before
   std::atomic<std::int64_t> pairs{0};      // pairs looked at
   std::atomic<std::int64_t> distances{0};  // of which the distance was computed exactly
-  // A row held a NaN or an infinity, or is too long for a float: knn, radius_counts and log_kde tell
-  // it on the way, as a scan of its own would cost as much as the answer to one query.
+  // A row held a NaN or an infinity, or is too long for a float: knn, radius_counts and log_kde
+  // tell it on the way, as a scan of its own would cost as much as the answer to one query.
   std::atomic<bool> strange{false};
 };
 

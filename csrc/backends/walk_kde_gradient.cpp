@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
+#include "backends/chunk_distances.hpp"
 #include "backends/dispatch.hpp"
+#include "backends/expansion.hpp"
 #include "backends/extremes.hpp"
 #include "backends/kernels.hpp"
 #include "backends/screening.hpp"
@@ -12,19 +15,24 @@ namespace genmem::backends {
 
 namespace {
 
-// The terms of one query that are kept, from distances in the order of the points, and their sum.
-class Gradient {
+// Chunks that are not screened after one in which most of the points mattered.
+constexpr int kCrowded = 15;
+
+// One task: the gradients of some queries, chunk by chunk.
+class Gradients {
  public:
-  Gradient(const Kernels& kernels, const Matrix& queries, const Matrix& points,
-           const Density& density, const double* log_sum, double* out)
-      : kernels_(kernels),
+  Gradients(const Plan& plan, const Matrix& queries, const Matrix& points,
+            const std::int64_t* exclude, const Density& density, const Extremes& most,
+            const Expansion& expansion, const double* log_sum, double* out)
+      : kernels_(kernels(plan.isa)),
         queries_(queries),
         points_(points),
         density_(density),
+        most_(most),
         log_sum_(log_sum),
         out_(out),
-        most_(extremes(density, points.rows)),
-        scratch_(1, std::max(distance_scratch(queries.cols), 2 * widened(queries.cols))) {}
+        distances_(kernels_, queries, points, exclude, expansion),
+        scratch_(1, gradient_scratch(queries.cols)) {}
 
   void clear(std::int64_t query) { std::fill_n(out_ + query * queries_.cols, queries_.cols, 0.0); }
 
@@ -34,44 +42,89 @@ class Gradient {
     return 2.0 * drop * density_.sq_bandwidths[0] * most_.sq_scale * (1.0 + 1e-9);
   }
 
-  // Adds points at[0 .. count - 1]; sq holds their squared distances, or is null: not yet known.
-  void add(std::int64_t query, const std::int64_t* at, std::int64_t count, const double* sq) {
-    if (!sq) {
-      sq_.resize(static_cast<std::size_t>(count));
-      kernels_.distances_to(
-          {queries_, points_, query, at, count, sq_.data(), scratch_.of(0), nullptr});
-      sq = sq_.data();
+  // A chunk by all of its distances. These return false where they were interrupted.
+  bool dense(std::int64_t query, std::int64_t rows, std::int64_t chunk, Clock& clock) {
+    const std::int64_t count = std::min(kChunk, points_.rows - chunk * kChunk);
+    for (std::int64_t row = query; row < query + rows; row += kDenseRows) {
+      const std::int64_t some = std::min(kDenseRows, query + rows - row);
+      const double* sq = distances_.all(row, some, chunk);
+      for (std::int64_t i = 0; i < some; ++i) {
+        add(row + i, sq + i * kDenseStride, nullptr, chunk, count);
+        if (!clock.go_on()) return false;
+      }
     }
-    kept_.clear();
-    shares_.clear();
-    for (std::int64_t j = 0; j < count; ++j) {
-      const double width =
-          density_.sq_bandwidths[0] * (density_.sq_scale ? density_.sq_scale[at[j]] : 1.0);
-      const double a =
-          -0.5 * sq[j] / width + (density_.log_weight ? density_.log_weight[at[j]] : 0.0);
-      if (!(a >= cut(query))) continue;
-      kept_.push_back(at[j]);
-      shares_.push_back(std::exp(a - log_sum_[query]) / width);
-    }
-    kernels_.kde_gradient({queries_, points_, query, kept_.data(), shares_.data(),
-                           static_cast<std::int64_t>(kept_.size()), out_ + query * queries_.cols,
-                           scratch_.of(0)});
+    return true;
   }
+
+  // By those that the screen lets through; `query` is its first.
+  bool screened(Screening& screen, std::int64_t query, std::int64_t rows, std::int64_t chunk,
+                Clock& clock) {
+    const std::int64_t first = chunk * kChunk, end = std::min(points_.rows, first + kChunk);
+    std::int64_t crowded = 0;
+    bool stopped = false;
+    // What the first short strips let through waits until they have told whether to go on.
+    const auto settle = [&](std::int64_t i, std::int64_t points) {
+      if (points > 2 * kFirstStrip) return take(screen, i, query, chunk);
+      if (points == 2 * kFirstStrip && screen.found(i) > kFirstStrip) ++crowded;
+    };
+    const auto pause = [&] {
+      stopped = !clock.go_on();
+      return !stopped && 4 * crowded <= rows;
+    };
+    if (!screen.scan(points_, first, end, settle, pause)) {
+      if (stopped) return false;
+      for (std::int64_t i = 0; i < rows; ++i) screen.found(i) = 0;
+      crowded_chunks_ = kCrowded;
+      return dense(query, rows, chunk, clock);
+    }
+    for (std::int64_t i = 0; i < rows; ++i) take(screen, i, query, chunk);
+    return true;
+  }
+
+  // After a chunk in which most of the points mattered, the next few are not screened: they would
+  // tell the same. Only time depends on it.
+  bool crowded() { return crowded_chunks_ > 0 && crowded_chunks_-- > 0; }
+  std::int64_t computed() const { return distances_.computed(); }
 
  private:
   double cut(std::int64_t query) const {
     return log_sum_[query] - kNegligible - std::log(static_cast<double>(points_.rows));
   }
 
+  void take(Screening& screen, std::int64_t i, std::int64_t query, std::int64_t chunk) {
+    const Hit* hits = screen.hits(i);
+    const auto found = static_cast<std::size_t>(screen.found(i));
+    at_.resize(found);
+    sq_.resize(found);
+    for (std::size_t j = 0; j < found; ++j) {
+      at_[j] = hits[j].at;
+      sq_[j] = hits[j].low;
+    }
+    const auto count = static_cast<std::int64_t>(found);
+    if (!screen.exact()) distances_.of(query + i, at_.data(), count, sq_.data());
+    add(query + i, sq_.data(), at_.data(), chunk, count);
+    screen.found(i) = 0;
+  }
+
+  void add(std::int64_t query, const double* sq, const std::int64_t* at, std::int64_t chunk,
+           std::int64_t count) {
+    const KdeTerms terms{density_.kind, density_.sq_bandwidths[0], density_.log_weight,
+                         density_.sq_scale};
+    kernels_.kde_gradient({queries_, points_, query, terms, log_sum_[query], cut(query), sq, at,
+                           chunk * kChunk, count, out_ + query * queries_.cols, scratch_.of(0)});
+  }
+
   const Kernels& kernels_;
   Matrix queries_, points_;
   const Density& density_;
+  const Extremes& most_;
   const double* log_sum_;
   double* out_;
-  Extremes most_;
+  ChunkDistances distances_;
   PerWorker<double> scratch_;
-  std::vector<double> sq_, shares_;
-  std::vector<std::int64_t> kept_;
+  std::vector<double> sq_;
+  std::vector<std::int64_t> at_;
+  int crowded_chunks_ = 0;
 };
 
 }  // namespace
@@ -79,69 +132,49 @@ class Gradient {
 bool kde_gradient(const Plan& plan, const Matrix& queries, const Matrix& points,
                   const std::int64_t* exclude, const Density& density, const double* log_sum,
                   double* out) {
-  const Kernels& table = kernels(plan.isa);
-  const Frame common = frame(table, queries, points);
+  const Frame common = frame(kernels(plan.isa), queries, points);
+  const Extremes most = extremes(density, points.rows);
+  Expansion expansion;
+  if (!expansion.prepare(plan, queries, points, density)) return false;
   plan.stats->pairs += queries.rows * points.rows;
   if (common.kernel) plan.stats->screened = true;
-  // A query's sum runs over all points in order: only queries are shared out.
-  std::unique_ptr<PackedQueries> packed;
   QueryBlocks blocks;
+  std::int64_t panel = 1;
   if (common.kernel) {
-    blocks = query_blocks(common, queries.cols, 0, plan.threads, plan.memory);
+    blocks = query_blocks(common, queries.cols, 2 * kFirstStrip, plan.threads, plan.memory);
+    panel = common.kernel->panel;
   }
   for (std::int64_t begin = 0; begin < queries.rows; begin += blocks.packed) {
     const std::int64_t rows = std::min(blocks.packed, queries.rows - begin);
-    std::int64_t panel = 1;
+    std::unique_ptr<PackedQueries> packed;
     if (common.kernel) {
       packed = std::make_unique<PackedQueries>(common, queries, begin, rows);
       const auto pack = [&](std::int64_t number, int, Clock&) { packed->pack(number); };
       if (!run_tasks(packed->panels(), plan.threads, pack, plan.interrupted)) return false;
-      panel = common.kernel->panel;
     }
+    // A query's sum runs over all points in order: only queries are shared out.
     const std::int64_t block =
         std::min(blocks.rows, ceil_div(ceil_div(rows, kTasks), panel) * panel);
     const auto task = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t first = number * block, some = std::min(block, rows - first);
-      Gradient gradient(table, queries, points, density, log_sum, out);
-      for (std::int64_t i = 0; i < some; ++i) gradient.clear(begin + first + i);
-      std::int64_t computed = 0;
-      std::vector<std::int64_t> at;
-      if (!packed) {
+      Gradients gradients(plan, queries, points, exclude, density, most, expansion, log_sum, out);
+      for (std::int64_t i = 0; i < some; ++i) gradients.clear(begin + first + i);
+      std::unique_ptr<Screening> screen;
+      if (packed) {
+        screen =
+            std::make_unique<Screening>(common, *packed, first, some, 2 * kFirstStrip, exclude);
         for (std::int64_t i = 0; i < some; ++i) {
-          const std::int64_t query = begin + first + i, skip = exclude ? exclude[query] : -1;
-          for (std::int64_t point = 0; point < points.rows; point += kPoints) {
-            at.clear();
-            for (std::int64_t j = point; j < std::min(points.rows, point + kPoints); ++j) {
-              if (j != skip) at.push_back(j);
-            }
-            gradient.add(query, at.data(), static_cast<std::int64_t>(at.size()), nullptr);
-            if (!clock.go_on()) return;
-          }
+          screen->limit(i, gradients.reach(begin + first + i) * screen->unit());
         }
-        plan.stats->distances += some * points.rows;
-        return;
       }
-      Screening screening(common, *packed, first, some, 0, exclude);
-      for (std::int64_t i = 0; i < some; ++i) {
-        screening.limit(i, gradient.reach(begin + first + i) * screening.unit());
-      }
-      std::vector<double> sq;
-      const auto settle = [&](std::int64_t i, std::int64_t) {
-        const Hit* hits = screening.hits(i);
-        const auto found = static_cast<std::size_t>(screening.found(i));
-        at.resize(found);
-        sq.resize(found);
-        for (std::size_t j = 0; j < found; ++j) {
-          at[j] = hits[j].at;
-          sq[j] = hits[j].low;
+      for (std::int64_t chunk = 0; chunk * kChunk < points.rows; ++chunk) {
+        const bool all = !screen || gradients.crowded();
+        if (!(all ? gradients.dense(begin + first, some, chunk, clock)
+                  : gradients.screened(*screen, begin + first, some, chunk, clock))) {
+          return;
         }
-        gradient.add(begin + first + i, at.data(), static_cast<std::int64_t>(found),
-                     screening.exact() ? sq.data() : nullptr);
-        computed += static_cast<std::int64_t>(found);
-        screening.found(i) = 0;
-      };
-      if (!screening.scan(points, 0, points.rows, settle, [&] { return clock.go_on(); })) return;
-      plan.stats->distances += computed;
+      }
+      plan.stats->distances += gradients.computed();
     };
     if (!run_tasks(ceil_div(rows, block), plan.threads, task, plan.interrupted)) return false;
   }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "backends/chunk_distances.hpp"
 #include "backends/dispatch.hpp"
 #include "backends/expansion.hpp"
 #include "backends/extremes.hpp"
@@ -20,12 +21,6 @@ namespace {
 static_assert(kChunk == kKdeChunk, "a task merges whole states");
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// Queries whose distances to a whole chunk are held at a time: 2 MiB.
-constexpr std::int64_t kDenseRows = 32;
-
-// Not a multiple of 4 KiB: rows at such a distance would share the sets of the cache.
-constexpr std::int64_t kDenseStride = kKdeChunk + 40;
 
 // Chunks that are not screened after one in which most of the pairs mattered.
 constexpr int kCrowded = 15;
@@ -81,51 +76,26 @@ class Chunks {
   Chunks(const Plan& plan, const Matrix& queries, const Matrix& points, const std::int64_t* exclude,
          const Density& density, const Extremes& most, const Expansion& expansion, States& states,
          std::atomic<int>& crowded_chunks)
-      : plan_(plan),
-        table_(kernels(plan.isa)),
-        queries_(queries),
+      : table_(kernels(plan.isa)),
         points_(points),
-        exclude_(exclude),
         density_(density),
         most_(most),
-        expansion_(expansion),
         states_(states),
         crowded_chunks_(crowded_chunks),
-        scratch_(1, distance_scratch(queries.cols)),
+        distances_(table_, queries, points, exclude, expansion),
         exponents_(1, kKdeChunk) {}
 
   // Every distance of queries query .. query + rows - 1 (counted from `begin`) to a chunk.
   bool dense(std::int64_t begin, std::int64_t query, std::int64_t rows, std::int64_t chunk,
              Clock& clock) {
-    if (!block_) block_ = std::make_unique<PerWorker<double>>(1, kDenseRows * kDenseStride);
-    const std::int64_t first = chunk * kChunk, count = std::min(kChunk, points_.rows - first);
-    if (expansion_.centre() && chunk != packed_chunk_) {
-      if (!panels_) {
-        panels_ = std::make_unique<PerWorker<double>>(1, expanded_panels(kChunk, points_.cols));
-      }
-      table_.panels({points_, first, count, expansion_.centre(), panels_->of(0)});
-      packed_chunk_ = chunk;
-    }
+    const std::int64_t count = std::min(kChunk, points_.rows - chunk * kChunk);
     for (std::int64_t row = query; row < query + rows; row += kDenseRows) {
       const std::int64_t some = std::min(kDenseRows, query + rows - row);
-      table_.distances({queries_, points_, begin + row, some, first, count, block_->of(0),
-                        kDenseStride, scratch_.of(0), expansion_.centre(),
-                        panels_ ? panels_->of(0) : nullptr});
-      strange_ |= strange_distances(block_->of(0), kDenseStride, some, count);
+      const double* sq = distances_.all(begin + row, some, chunk);
       if (!clock.go_on()) return false;
       for (std::int64_t i = 0; i < some; ++i) {
-        double* sq = block_->of(0) + i * kDenseStride;
-        if (expansion_.centre() && !expansion_.holds(begin + row + i)) {
-          table_.distances({queries_, points_, begin + row + i, 1, first, count, sq, kDenseStride,
-                            scratch_.of(0), nullptr, nullptr});
-        }
-        if (exclude_) {
-          const std::int64_t skip = exclude_[begin + row + i] - first;
-          if (skip >= 0 && skip < count) sq[skip] = kInfinity;
-        }
-        put(chunk, row + i, sq, nullptr, count);
+        put(chunk, row + i, sq + i * kDenseStride, nullptr, count);
       }
-      distances_ += some * count;
     }
     return true;
   }
@@ -174,9 +144,7 @@ class Chunks {
     if (left > 0) crowded_chunks_.store(left - 1, std::memory_order_relaxed);
     return left > 0;
   }
-  std::int64_t distances() const { return distances_; }
-  // Whether a distance showed that a row is not finite.
-  bool strange() const { return strange_; }
+  const ChunkDistances& distances() const { return distances_; }
 
  private:
   struct Top {
@@ -250,10 +218,7 @@ class Chunks {
     }
     const auto count = static_cast<std::int64_t>(found);
     if (!screen.exact()) {
-      table_.distances_to({queries_, points_, begin + query, at_.data(), count, sq_.data(),
-                           scratch_.of(0),
-                           expansion_.holds(begin + query) ? expansion_.centre() : nullptr});
-      distances_ += count;
+      distances_.of(begin + query, at_.data(), count, sq_.data());
     }
     put(chunk, query, sq_.data(), at_.data(), count);
   }
@@ -268,26 +233,20 @@ class Chunks {
     }
   }
 
-  const Plan& plan_;
   const Kernels& table_;
-  Matrix queries_, points_;
-  const std::int64_t* exclude_;
+  Matrix points_;
   const Density& density_;
   const Extremes& most_;
-  const Expansion& expansion_;
   States& states_;
   std::atomic<int>& crowded_chunks_;
-  PerWorker<double> scratch_, exponents_;
-  std::unique_ptr<PerWorker<double>> block_, panels_;
-  std::int64_t packed_chunk_ = -1;
+  ChunkDistances distances_;
+  PerWorker<double> exponents_;
   std::vector<Top> tops_;
   std::vector<double> limits_, sq_;
   std::vector<std::int64_t> at_;
   std::vector<std::int32_t> seen_;
   std::vector<char> crowded_;
   std::int64_t crowded_queries_ = 0;
-  std::int64_t distances_ = 0;
-  bool strange_ = false;
 };
 
 // Hits of a query in a chunk, beyond those of a strip, from which on all its distances are
@@ -342,8 +301,10 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
           return;
         }
       }
-      if (chunks.strange() || (screen && screen->strange())) plan.stats->strange = true;
-      plan.stats->distances += chunks.distances();
+      if (chunks.distances().strange() || (screen && screen->strange())) {
+        plan.stats->strange = true;
+      }
+      plan.stats->distances += chunks.distances().computed();
     };
     if (!run_tasks(cut.tasks(), plan.threads, task, plan.interrupted)) return false;
     states.finish();
