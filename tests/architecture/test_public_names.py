@@ -36,11 +36,13 @@ def test_unknown_names_are_refused() -> None:
         ),
         (
             "KernelDensity",
-            ["fit", "score_samples", "score_samples_loo", "influence", "self_influence", "sample"],
+            ["fit", "score_samples", "score_samples_loo", "influence", "self_influence", "gradient",
+             "sample"],
         ),
         (
             "NearestNeighborDensity",
-            ["fit", "score_samples", "score_samples_loo", "influence", "self_influence"],
+            ["fit", "score_samples", "score_samples_loo", "influence", "self_influence",
+             "gradient"],
         ),
         (
             "GaussianMixtureDensity",

@@ -42,6 +42,8 @@ SIGNATURES = {
     },
     **{f"{density}.influence": "self, Z, k=None, *, proponents=True" for density in DENSITIES},
     "GaussianKDE.gradient": "self, Z, exclude=None",
+    "KernelDensity.gradient": "self, Z, exclude=None",
+    "NearestNeighborDensity.gradient": "self, Z, exclude=None",
     "GaussianMixtureDensity.gradient": "self, Z",
     "GaussianKDE.sample": "self, n_samples=1, random_state=None",
     "KernelDensity.sample": "self, n_samples=1, random_state=None",

@@ -106,7 +106,79 @@ def test_gaussian_is_the_gaussian_density(rows, queries):
     assert (one.self_influence() == other.self_influence()).all()
     assert (one.influence(queries) == other.influence(queries)).all()
     assert (one.sample(5, 0) == other.sample(5, 0)).all()
-    assert not hasattr(one, "gradient")
+    assert (one.gradient(queries) == other.gradient(queries)).all()
+
+
+# Gradients
+
+
+def by_differences(density, Z, step=1e-5, **given):
+    """Central differences of log p, (M, d)."""
+    return np.stack(
+        [
+            (density.score_samples(Z + e, **given) - density.score_samples(Z - e, **given))
+            / (2 * step)
+            for e in step * np.eye(Z.shape[1])
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("adaptive", [None, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kernel", PROFILES)
+def test_gradient_is_the_slope_of_the_density(rng, rows, kernel, weighted, adaptive):
+    w = rng.integers(0, 4, len(rows)).astype(float) if weighted else None
+    h = 2.5 if kernel in ("gaussian", "exponential") else 9.0
+    density = KernelDensity(h, kernel=kernel, adaptive=adaptive).fit(rows, sample_weight=w)
+    Z = rng.standard_normal((8, 3)) * 2
+    close(density.gradient(Z), by_differences(density, Z), 1e-6)
+    skip = np.arange(8) - 1
+    close(density.gradient(Z, exclude=skip), by_differences(density, Z, exclude=skip), 1e-6)
+
+
+@pytest.mark.parametrize("kernel", PROFILES)
+def test_gradient_far_from_the_origin_and_on_a_row_alone(rng, kernel):
+    X = np.round(rng.standard_normal((20, 4)) * 64) / 64
+    Z = np.round(rng.standard_normal((5, 4)) * 64) / 64
+    near, far = (KernelDensity(6.0, kernel=kernel).fit(X + shift) for shift in (0, 2.0**20))
+    assert (near.gradient(Z) == far.gradient(Z + 2.0**20)).all()
+    alone = KernelDensity(0.5, kernel=kernel).fit(column(0, 1000))
+    assert (alone.gradient(column(0, 1000)) == 0).all()
+
+
+def test_golden_gradients():
+    """Rows 0 and 3, h = 2, z = 1: u = 1/2 and 1, the second on the rim."""
+    X, z = column(0, 3), column(1)
+    wanted = {"epanechnikov": -2 * 0.5 / 0.75, "biweight": -4 * 0.5 / 0.75, "linear": -1 / 0.5,
+              "cosine": -np.pi / 2 * np.tan(np.pi / 4), "tophat": 0.0}  # fmt: skip
+    for kernel, slope in wanted.items():
+        close(KernelDensity(2.0, kernel=kernel).fit(X).gradient(z), [[slope / 2]])
+    closer = np.tanh(0.25)  # exp(-1/2) and exp(-1), pulling with 1/2 each
+    close(KernelDensity(2.0, kernel="exponential").fit(X).gradient(z), [[-closer / 2]])
+
+
+def test_gradient_where_no_row_reaches(rows):
+    density = KernelDensity(2.0, kernel="linear").fit(rows)
+    Z = np.vstack([np.full(3, 500.0), rows[0] + 0.1])
+    with pytest.warns(RuntimeWarning, match=r"gradient: 1 of 2 queries are beyond the reach"):
+        got = density.gradient(Z)
+    assert np.isnan(got[0]).all()
+    assert np.isfinite(got[1]).all()
+    with pytest.raises(ValueError, match=r"gradient: Z\[0\] is so far from every row"):
+        KernelDensity(1e-100, kernel="gaussian").fit(rows).gradient([[1e100, 0, 0]])
+
+
+@pytest.mark.parametrize("kernel", PROFILES)
+def test_gradient_does_not_depend_on_memory_batch_or_type(rng, rows, kernel, monkeypatch):
+    rows, Z = rows.astype(np.float32), rng.standard_normal((6, 3)).astype(np.float32)
+    wide = KernelDensity(30.0, kernel=kernel).fit(rows)
+    short = KernelDensity(30.0, kernel=kernel, memory=1, threads=1).fit(rows.astype(np.float64))
+    assert wide.gradient(Z).dtype == np.float64
+    assert (wide.gradient(Z) == short.gradient(Z.astype(np.float64))).all()
+    assert (wide.gradient(Z) == [wide.gradient(z[None])[0] for z in Z]).all()
+    monkeypatch.setattr("genmem.density.kernel_gradient._AT_ONCE", 7)
+    close(wide.gradient(Z), short.gradient(Z), 1e-12)
 
 
 @pytest.mark.parametrize("kernel", PROFILES)

@@ -280,8 +280,46 @@ def test_answers_do_not_depend_on_memory(rng, k, duplicates):
         (wide.score_samples_loo(), short.score_samples_loo()),
         (wide.self_influence(), short.self_influence()),
         (wide.influence(Z), short.influence(Z)),
+        (wide.gradient(Z[5:]), short.gradient(Z[5:])),
     ]:
         assert (one == other).all()
+
+
+# Gradients
+
+
+def test_golden_gradient():
+    density = NearestNeighborDensity(2).fit(column(0, 1, 4))
+    # d (x - z) / R^2 with the second nearest row, of the two at 2 from z = 2 the lower index.
+    close(density.gradient(column(0, -2, 2)), column(1, 1 / 3, -1 / 2))
+    close(density.gradient(column(0, 5), exclude=[0, -1]), column(1 / 4, -1 / 4))
+
+
+@pytest.mark.parametrize("duplicates", ["inf", "distinct"])
+@pytest.mark.parametrize("k", [1, 4])
+def test_gradient_is_the_slope_of_the_density(rng, k, duplicates):
+    X, Z = rng.standard_normal((30, 5)), rng.standard_normal((8, 5))
+    X[:2] = 40.0
+    density = NearestNeighborDensity(k, duplicates=duplicates).fit(X)
+    skip, steps = np.arange(8) - 1, 1e-6 * np.eye(5)
+    for how in ({}, {"exclude": skip}):
+        want = np.stack(
+            [
+                (density.score_samples(Z + e, **how) - density.score_samples(Z - e, **how)) / 2e-6
+                for e in steps
+            ],
+            axis=1,
+        )
+        close(density.gradient(Z, **how), want, 1e-6)
+    apart = NearestNeighborDensity(k, duplicates=duplicates).fit(X[1:])
+    own = apart.gradient(X[1:], exclude="self")
+    assert (own == apart.gradient(X[1:], exclude=np.arange(29))).all()
+
+
+def test_where_k_rows_lie_there_is_no_gradient():
+    density = NearestNeighborDensity(2).fit(column(0, 0, 1, 3))
+    with pytest.raises(ValueError, match=r"gradient: k = 2 rows or more lie at Z\[1\]; log p is"):
+        density.gradient(column(2, 0))
 
 
 def test_score_is_the_sum(rng):

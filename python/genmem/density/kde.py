@@ -1,18 +1,9 @@
-"""Gaussian kernel density, with its gradient."""
+"""Gaussian kernel density."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, overload
-
-import numpy as np
-
-from genmem.arrays import Readable, answer
 from genmem.density.kernel_density import AbstractKernelDensity
-from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows
-from genmem.kernels.native import Exclude
-
-if TYPE_CHECKING:
-    from genmem.arrays import Tensor
+from genmem.density.rows import DEFAULT_MEMORY
 
 
 class GaussianKDE(AbstractKernelDensity):
@@ -21,6 +12,7 @@ class GaussianKDE(AbstractKernelDensity):
     log p(z) = logsumexp_i a_i - log W - d log h - (d/2) log 2 pi,  a_i = log w_i - |z - x_i|^2/2h^2
     IF(x_i, z) = log((W - w_i)/W) - log(1 - r_i),  r_i = exp(a_i - logsumexp a),  W = sum w_i
     M_i = log((W - w_i)/W) + softplus(log w_i - s_i),  s_i = logsumexp_{j != i} a_j at z = x_i
+    grad log p(z) = sum_i r_i (x_i - z) / (h lambda_i)^2
 
     bandwidth       h in data units, a standard deviation; or how to choose it: "loo" (maximum
                     leave-one-out likelihood), "scott" or "silverman" (by the data's scale)
@@ -44,12 +36,9 @@ class GaussianKDE(AbstractKernelDensity):
 
     Distances are differences first, squares second, in float64, and nothing leaves log space, so
     gaps of hundreds of nats and thousands of dimensions are ordinary. Every influence is at least
-    log((W - w_i)/W): a kernel density has no strong opponents. A torch tensor that requires grad
-    gets its gradient through `score_samples`.
+    log((W - w_i)/W): a kernel density has no strong opponents.
     Source: Silverman (1986), Density Estimation for Statistics and Data Analysis, ch. 4.
     """
-
-    _differentiable = True
 
     def __init__(
         self,
@@ -72,29 +61,6 @@ class GaussianKDE(AbstractKernelDensity):
         self.threads = threads
         self.backend = backend
 
-    @overload
-    def gradient(self, Z: Tensor, exclude: Exclude = None) -> Tensor: ...
-    @overload
-    def gradient(self, Z: Readable, exclude: Exclude = None) -> Float64: ...
-    def gradient(self, Z: Readable, exclude: Exclude = None) -> Tensor | Float64:
-        """Gradient of log p at each query: sum_i r_i (x_i - z) / (h lambda_i)^2, nats per unit.
-
-        Z        (M, d) queries
-        exclude  as in `score_samples`: with "self" the leave-one-out gradient at the training rows
-        returns  (M, d)
-        """
-        queries = self._query_rows(Z, "gradient")
-        found = self._gradient_at(queries, self._skip(exclude, len(queries), "gradient"))
-        gradient: Tensor | Float64 = answer(found, Z)
-        return gradient
-
     @property
     def _kernel(self) -> str:
         return "gaussian"
-
-    def _gradient_at(self, queries: Rows, skip: Int64 | None) -> Float64:
-        slopes = self._terms().gradient(queries, self.bandwidth_, skip)
-        lost = np.flatnonzero(np.isnan(slopes).any(axis=1))
-        if lost.size:
-            self._refuse_overflow(lost, 0, "gradient")
-        return slopes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Self
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from genmem.density.adaptive import neighbor_scales
 from genmem.density.bandwidth import LeaveOneOut, leave_one_out, scott, silverman
+from genmem.density.kernel_gradient import radial_gradient
 from genmem.density.kernel_terms import KernelTerms
 from genmem.density.log_density import OfTraining
 from genmem.density.logspace import logsumexp_rows, softplus
@@ -161,6 +163,20 @@ class AbstractKernelDensity(AbstractRowDensity):
                 log_share[lost] = np.where(present, np.nan, -np.inf)
             yield InfluenceBlock(block, scores, log_share)
 
+    def _gradient_at(self, queries: Rows, skip: Int64 | None) -> Float64:
+        find = KernelTerms.gradient if self._kernel == "gaussian" else radial_gradient
+        slopes = find(self._terms(), queries, self.bandwidth_, skip)
+        lost = np.flatnonzero(np.isnan(slopes).any(axis=1))
+        if lost.size:
+            self._refuse_overflow(lost, 0, "gradient")
+            warnings.warn(
+                f"{self._called('gradient')}: {lost.size} of {len(queries)} queries are beyond the "
+                "reach of every row: log p is -inf there, and its gradient undefined (NaN)",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return slopes
+
     def _chosen_bandwidth(self, points: Rows, weights: Float64 | None) -> float:
         rule, operation = self.bandwidth, self._called("fit")
         if rule in ("scott", "silverman") and self._kernel != "gaussian":
@@ -228,6 +244,8 @@ class KernelDensity(AbstractKernelDensity):
     """Log-density under kernels of one shape, in nats.
 
     log p(z) = log sum_i w_i lambda_i^-d k(|z - x_i| / (h lambda_i)) - log(W h^d c_d)
+    grad log p(z) = sum_i w_i lambda_i^-d g(u_i) (x_i - z) / (h lambda_i)^2
+                    / sum_i w_i lambda_i^-d k(u_i),   g(u) = -k'(u) / u
 
     kernel     "gaussian" exp(-u^2/2), "exponential" exp(-u), and of support u <= 1: "tophat" 1,
                "linear" 1 - u, "epanechnikov" 1 - u^2, "biweight" (1 - u^2)^2, "cosine" cos(pi u/2).
@@ -237,7 +255,9 @@ class KernelDensity(AbstractKernelDensity):
     others     as in GaussianKDE
 
     A kernel of compact support gives log p = -inf where no row is within reach, influence +inf of
-    the only row within reach, and an undefined influence (NaN, counted in a warning) where none is.
+    the only row within reach, and an undefined influence and gradient (NaN, counted in a warning)
+    where none is. The gradient of tophat is 0, a row at the tip of an exponential or linear kernel
+    adds none, and on a rim, where a slope breaks off, it is that from outside.
     Fitted attributes as GaussianKDE's. Tophat counts a row at u = 1 (of u^2 in float64), the
     others are 0 there.
     Source: Silverman (1986), Density Estimation for Statistics and Data Analysis, ch. 3, 4.

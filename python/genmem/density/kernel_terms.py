@@ -53,14 +53,21 @@ class KernelTerms:
         ones = np.ones(len(self.points))
         return log_share_of_others(ones if self.weights is None else self.weights)
 
-    def exponents(self, queries: Rows, bandwidth: float) -> Float64:
-        """a_ij, (M, N), in nats; -inf outside the support and for a weight of 0."""
+    def sq_width(self, bandwidth: float) -> float | Float64:
+        """(h lambda_j)^2, (N,), or one number for all."""
+        return bandwidth**2 if self.scales is None else bandwidth**2 * self.scales**2
+
+    def sq_in_widths(self, queries: Rows, bandwidth: float) -> Float64:
+        """|z_i - x_j|^2 / (h lambda_j)^2, (M, N)."""
         sq = sq_distances(
             queries, self.points, threads=self.threads, backend=self.backend, assume_finite=True
         )
-        sq_width = bandwidth**2 if self.scales is None else bandwidth**2 * self.scales**2
         with np.errstate(over="ignore"):
-            a = self.radial.log_profile(np.divide(sq, sq_width, out=sq))
+            return np.divide(sq, self.sq_width(bandwidth), out=sq)
+
+    def exponents(self, queries: Rows, bandwidth: float) -> Float64:
+        """a_ij, (M, N), in nats; -inf outside the support and for a weight of 0."""
+        a = self.radial.log_profile(self.sq_in_widths(queries, bandwidth))
         if self.weights is not None or self.scales is not None:
             a += self.log_heights
         return a

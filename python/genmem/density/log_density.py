@@ -43,8 +43,8 @@ class AbstractLogDensity(DensityMixin, BaseEstimator, ABC):  # type: ignore[misc
     with `__dlpack__`, in memory of the CPU; float64, float32 and uint8 are used as they are,
     anything else becomes float64. Answers are float64 or int64, in the kind of what was given:
     answers about queries in that of the queries, answers about the training rows in that of the
-    rows `fit` was given; tensors for tensors, else arrays. Where torch records, a method through
-    which no gradient flows refuses a tensor that requires one.
+    rows `fit` was given; tensors for tensors, else arrays. A tensor that requires grad gets its
+    gradient through `score_samples`, and is refused where none would flow.
     Rows are left out by index, so of two equal rows one stays.
     """
 
@@ -159,12 +159,9 @@ class AbstractLogDensity(DensityMixin, BaseEstimator, ABC):  # type: ignore[misc
     def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock[Float64]]:
         """`influence_blocks` of rows that are checked already."""
 
+    @abstractmethod
     def _gradient_at(self, queries: Rows, skip: Int64 | None) -> Float64:
-        """`gradient` of rows that are checked already, for a density that has one."""
-        raise NotImplementedError(type(self).__name__)
-
-    # Whether `_gradient_at` is there, so that `score_samples` can be differentiated.
-    _differentiable = False
+        """Gradient of `_log_density` at each query, (M, d)."""
 
     def _skip(self, exclude: Exclude, queries: int, method: str) -> Int64 | None:
         """The training row left out of each query, -1 for none; None when nothing is left out."""
@@ -175,7 +172,7 @@ class AbstractLogDensity(DensityMixin, BaseEstimator, ABC):  # type: ignore[misc
             rows = self._query_rows(queries, "score_samples")
             return self._log_density(rows, self._skip(exclude, len(rows), "score_samples"))
 
-        if not (self._differentiable and tracks_gradient(Z)):
+        if not tracks_gradient(Z):
             return answer(value(Z), Z)
 
         from genmem.density.autograd import log_density

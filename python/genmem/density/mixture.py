@@ -60,8 +60,7 @@ class GaussianMixtureDensity(AbstractLogDensity):
     Fitted: weights_ (K,), means_ (K, d), covariances_, counts_ (K,) rows per component, n_iter_,
     converged_, points_ (N, d), n_features_in_.
 
-    Unlike a kernel density a mixture has opponents: rows that pull its components off z. A torch
-    tensor that requires grad gets its gradient through `score_samples`.
+    Unlike a kernel density a mixture has opponents: rows that pull its components off z.
     Source: Dempster, Laird & Rubin (1977), JRSS B 39, 1; the downdate is the M-step itself.
     """
 
@@ -72,8 +71,6 @@ class GaussianMixtureDensity(AbstractLogDensity):
     n_iter_: int
     converged_: bool
     points_: Rows
-
-    _differentiable = True
 
     def __init__(
         self,

@@ -27,10 +27,13 @@ class NearestNeighborDensity(AbstractRowDensity):
                  log((N-1)/N) otherwise
     M_i = log((N-1)/N) + d log(r_k(i) / r_{k-1}(i)),  r_j(i) = distance to the j-th other row
 
+    grad log p(z) = d (x_(k) - z) / R_k(z)^2,   x_(k) = the k-th nearest row
+
     A query that is a training row is its own first neighbour, at distance 0: so r_0 = 0, and with
     k = 1 every row without an equal has log p = +inf and M = +inf. Use k >= 2 at training rows.
     Neighbours are ordered by (distance, index). Where R_{k+1} = R_k (ties, or copies at 0) the
-    second term is 0, whichever of the tied rows is taken away.
+    second term is 0, whichever of the tied rows is taken away, and the gradient is that of the tied
+    row whose turn it is. Where R_k = 0 there is no gradient: ValueError.
 
     k           neighbours, at most as many as rows; to leave a row out takes one row more
     duplicates  "inf": R_k = 0 gives log p = +inf; exactly k rows at z then have IF = +inf
@@ -103,9 +106,28 @@ class NearestNeighborDensity(AbstractRowDensity):
         return len(self._stand_in)
 
     def _log_density(self, queries: Rows, skip: Int64 | None) -> Float64:
-        if skip is not None:
-            skip = np.where(skip >= 0, self._stand_in[skip], -1)
-        return self._log_density_of(queries, skip)
+        return self._log_density_of(queries, self._stood_in(skip))
+
+    def _stood_in(self, skip: Int64 | None) -> Int64 | None:
+        """The rows of points_ that stand for training rows; -1 for none."""
+        return None if skip is None else np.where(skip >= 0, self._stand_in[skip], -1)
+
+    def _gradient_at(self, queries: Rows, skip: Int64 | None) -> Float64:
+        d, skip = queries.shape[1], self._stood_in(skip)
+        slopes = np.empty(queries.shape)
+        # Lists of k neighbours; rows, their differences and one temporary.
+        for block in row_blocks(len(queries), 16 * self.k + 24 * d, self.memory):
+            left_out = None if skip is None else skip[block]
+            sq, index = self._nearest(queries[block], self.k, left_out)
+            on_it = np.flatnonzero(sq[:, -1] == 0)
+            if on_it.size:
+                raise ValueError(
+                    f"{self._called('gradient')}: k = {self.k} rows or more lie at "
+                    f"Z[{block.start + on_it[0]}]; log p is +inf there and has no slope"
+                )
+            towards = self.points_[index[:, -1]].astype(np.float64) - queries[block]
+            slopes[block] = d * (towards / sq[:, -1:])
+        return slopes
 
     def _log_density_loo(self) -> Float64:
         """log k - log(N-1) - log V_d - d log r_k(i)."""
@@ -121,15 +143,7 @@ class NearestNeighborDensity(AbstractRowDensity):
     def _influence_blocks(self, Z: Rows) -> Iterator[InfluenceBlock[Float64]]:
         self._require_one_more("influence")
         for block in row_blocks(len(Z), 24 * len(self._stand_in), self.memory):
-            sq, index = nearest_sq(
-                Z[block],
-                self.points_,
-                self.k + 1,
-                memory=self.memory,
-                threads=self.threads,
-                backend=self.backend,
-                assume_finite=True,
-            )
+            sq, index = self._nearest(Z[block], self.k + 1, None)
             scores = np.full((len(sq), len(self.points_)), self._log_share_left())
             near = np.take_along_axis(scores, index[:, :-1], axis=1)
             near += self._log_ratio(sq)[:, None]
@@ -161,6 +175,18 @@ class NearestNeighborDensity(AbstractRowDensity):
                 f"{self._called(method)}: fitted to {rows} {distinct}row{'s' if rows > 1 else ''}, "
                 f"of which one is left out; at least k + 1 = {self.k + 1} are wanted"
             )
+
+    def _nearest(self, queries: Rows, k: int, skip: Int64 | None) -> tuple[Float64, Int64]:
+        return nearest_sq(
+            queries,
+            self.points_,
+            k,
+            exclude=skip,
+            memory=self.memory,
+            threads=self.threads,
+            backend=self.backend,
+            assume_finite=True,
+        )
 
     def _last_radii_sq(self, queries: Rows, skip: Skip) -> Float64:
         return last_radii_sq(

@@ -17,11 +17,14 @@ class RadialKernel:
     """k(u) of a distance of u >= 0 bandwidths, k(0) = 1.
 
     log_profile  log k(u) from u^2, elementwise; -inf outside the support
+    log_pull     log(-k'(u) / u) from u^2, likewise; -inf also at u = 0 where k has a tip, as a row
+                 pulls into no direction there
     draw         (rng, n, d) -> points (n, d) of density k(|z|) / c_d, c_d the integral of k(|z|)
     power        p where k(u) = exp(-u^p / p); infinity where k ends at u = 1
     """
 
     log_profile: Callable[[Float64], Float64]
+    log_pull: Callable[[Float64], Float64]
     draw: Draw
     power: float = np.inf
 
@@ -41,6 +44,21 @@ def _cosine(sq: Float64) -> Float64:
     # cos(pi u / 2), in the form that is exactly 0 at u = 1.
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(np.sin(0.5 * np.pi * (1 - np.sqrt(np.minimum(sq, 1.0))))))
+
+
+def _inside(sq: Float64, log_pull: Float64 | float) -> Float64:
+    return np.where(sq < 1, log_pull, -np.inf)
+
+
+def _log_reciprocal(sq: Float64) -> Float64:
+    """log(1/u), and -inf at u = 0."""
+    with np.errstate(divide="ignore"):
+        return np.where(sq > 0, -0.5 * np.log(sq), -np.inf)
+
+
+def _cosine_pull(sq: Float64) -> Float64:
+    u = np.sqrt(np.minimum(sq, 1.0))
+    return _inside(sq, np.log(0.25 * np.pi**2 * np.sinc(0.5 * u)))
 
 
 def _isotropic(radii: Draw) -> Draw:
@@ -66,25 +84,35 @@ def _cosine_radii(rng: np.random.RandomState, n: int, d: int) -> Float64:
 KERNELS: dict[str, RadialKernel] = {
     "gaussian": RadialKernel(
         lambda sq: -0.5 * sq,
+        lambda sq: -0.5 * sq,
         lambda rng, n, d: np.asarray(rng.standard_normal((n, d))),
         power=2.0,
     ),
     "exponential": RadialKernel(
         lambda sq: -np.sqrt(sq),
+        lambda sq: _log_reciprocal(sq) - np.sqrt(sq),
         _isotropic(lambda rng, n, d: rng.gamma(d, 1.0, n)),
         power=1.0,
     ),
     "tophat": RadialKernel(
         lambda sq: np.where(sq <= 1, 0.0, -np.inf),
+        lambda sq: np.full(sq.shape, -np.inf),
         _isotropic(lambda rng, n, d: rng.beta(d, 1, n)),
     ),
-    "linear": RadialKernel(_linear, _isotropic(lambda rng, n, d: rng.beta(d, 2, n))),
+    "linear": RadialKernel(
+        _linear,
+        lambda sq: _inside(sq, _log_reciprocal(sq)),
+        _isotropic(lambda rng, n, d: rng.beta(d, 2, n)),
+    ),
     "epanechnikov": RadialKernel(
-        _epanechnikov, _isotropic(lambda rng, n, d: np.sqrt(rng.beta(0.5 * d, 2, n)))
+        _epanechnikov,
+        lambda sq: _inside(sq, np.log(2.0)),
+        _isotropic(lambda rng, n, d: np.sqrt(rng.beta(0.5 * d, 2, n))),
     ),
     "biweight": RadialKernel(
         lambda sq: 2 * _epanechnikov(sq),
+        lambda sq: np.log(4.0) + _epanechnikov(sq),
         _isotropic(lambda rng, n, d: np.sqrt(rng.beta(0.5 * d, 3, n))),
     ),
-    "cosine": RadialKernel(_cosine, _isotropic(_cosine_radii)),
+    "cosine": RadialKernel(_cosine, _cosine_pull, _isotropic(_cosine_radii)),
 }
