@@ -92,6 +92,10 @@ def test_studies() -> None:
             },
         ),
         (
+            "influence.tasks",
+            {"AttributionTask", "KMostInfluentialResults", "TracInAttributor", "TracInCP"},
+        ),
+        (
             "memorization",
             {"MemorizationScores", "cross_validate", "read_units", "score_values", "trajectory"},
         ),

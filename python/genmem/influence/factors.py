@@ -31,7 +31,7 @@ from genmem.influence.preservation import preserved
 from genmem.influence.proof import Truth, denied
 from genmem.influence.protocols import Batch, Loss
 from genmem.influence.recorder import Recorder, refuse_random_layers
-from genmem.influence.sites import Call, Site
+from genmem.influence.sites import Call, Piece, Site
 from genmem.influence.sizes import Sizes
 from genmem.kernels import Factors, LayerFactors
 
@@ -45,6 +45,9 @@ class Capture:
     form    "pairs" or "norms": per layer, the form that is cheaper for products of pairs or for
             self-products; "tokens" or "dense" force one. All are exact
     strict  False: parameters that cannot be captured are left out with a warning, not an error
+    by_layers  False: no gradient is read from calls of layers, autograd forms all of them
+    like    a capture of another loss, probed before this one, whose layers and forms are taken, so
+            that products of both are between the same layers
 
     The first batch is a probe: what was captured is compared with plain autograd, one sample at a
     time, and a parameter whose layer does not keep the samples apart (a matrix applied to something
@@ -57,12 +60,19 @@ class Capture:
     """
 
     def __init__(
-        self, model: nn.Module, loss: Loss, *, form: Form = "pairs", strict: bool = True
+        self,
+        model: nn.Module,
+        loss: Loss,
+        *,
+        form: Form = "pairs",
+        strict: bool = True,
+        by_layers: bool = True,
+        like: Capture | None = None,
     ) -> None:
         if form not in FORMS:
             raise ValueError(f"capture: form is {form!r}; one of {', '.join(FORMS)} is wanted")
         self.model, self._loss, self._form, self._strict = model, loss, form, strict
-        self._parameters = trainable(model)
+        self._parameters, self._by_layers, self._like = trainable(model), by_layers, like
         self._materialise = Materializer(model, loss)
         self._plan: Plan | None = None
         self.kept_bytes, self.working_bytes = 0, 0
@@ -154,7 +164,9 @@ class Capture:
 
     def _probe(self, given: Given) -> Plan:
         """The plan that autograd confirms on a few samples, and the form of each site."""
-        complete = make_plan(self.model)
+        complete = make_plan(self.model) if self._by_layers else Plan((), (*self._parameters,))
+        if self._like is not None:
+            complete = complete.without(self._like.materialised)
         losses, calls, direct = self._observe(complete, given)
         truths = self._truths(given, range(len(given)))
         for truth in truths:
@@ -171,13 +183,24 @@ class Capture:
                 moved |= set(site.names)
                 continue
             moved |= denied(truths, partial(site.gradients, piece))
-            if site_wants_tokens(self._form, site, piece):
+            if self._wants_tokens(site, piece):
                 self._tokens.add(site)
             sizes.add(piece, site in self._tokens, self._named(site.names).values())
         plan = self._covered(complete.without(moved), given, truths)
+        if self._like is not None and {*plan.materialised} != {*self._like.materialised}:
+            more = {*plan.materialised} ^ {*self._like.materialised}
+            raise ValueError(
+                f"capture: the gradients of {_listed(more)} cannot be read from layers under one "
+                "loss and can under the other; products of both are between the same layers"
+            )
         sizes.add_formed(self._named(plan.materialised).values())
         self.kept_bytes, self.working_bytes = sizes.kept, sizes.working
         return plan
+
+    def _wants_tokens(self, site: Site, piece: Piece) -> bool:
+        if self._like is not None:
+            return site.names in {other.names for other in self._like._tokens}
+        return site_wants_tokens(self._form, site, piece)
 
     def _covered(self, plan: Plan, given: Given, truths: list[Truth]) -> Plan:
         """The plan without the parameters whose materialised gradients autograd denies."""

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from genmem.influence.protocols import Progress
 from genmem.influence.side import Side
-from genmem.kernels import TopInfluences, grad_products, top_k
+from genmem.kernels import Factors, TopInfluences, grad_dot_diagonal, grad_products, top_k
 
 Float64 = npt.NDArray[np.float64]
 
 # Scores that are searched for their largest at a time: 16 MiB.
 _SEARCHED_DOUBLES = 1 << 21
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How products are summed.
+
+    cosine    each product is divided by the norms of its two gradients, checkpoint by checkpoint
+    memory    bytes that scores may hold before they move to a temporary file
+    threads   of `grad_dot`
+    progress  called with (stage, done, total)
+    """
+
+    cosine: bool
+    memory: int
+    threads: int | None
+    progress: Progress | None
 
 
 def influence_scores(
@@ -25,15 +42,13 @@ def influence_scores(
     count: int,
     k: int | None,
     proponents: bool,
-    memory: int,
-    threads: int | None,
-    progress: Progress | None,
+    settings: Settings,
 ) -> Float64 | TopInfluences:
     """(Q, N) sums of gradient products over the `count` visits (c, w_c), or the k strongest of each
-    row. Without k the scores are the answer, so `memory` bounds them only with it."""
+    row. Without k the scores are the answer, so memory bounds them only with it."""
     check_k(k, len(points))
-    limit = None if k is None else memory
-    scores = summed_products(queries, points, visits, count, limit, threads, progress)
+    bounded = k is not None
+    scores = summed_products(queries, points, visits, count, settings, bounded=bounded)
     return scores if k is None else strongest(scores, k, proponents)
 
 
@@ -48,17 +63,38 @@ def summed_products(
     points: Side,
     visits: Iterable[tuple[int, float]],
     count: int,
-    memory: int | None,
-    threads: int | None,
-    progress: Progress | None,
+    settings: Settings,
+    *,
+    bounded: bool,
 ) -> Float64:
     """(Q, N) sums of gradient products over the `count` visits (c, w_c).
 
-    Beyond `memory` bytes (None: no limit) they lie in a temporary file.
+    bounded  beyond the memory of the settings they lie in a temporary file
     """
-    scores = _zeros((len(queries), len(points)), memory)
-    _add_products(scores, visits, count, queries, points, threads, progress)
+    scores = _zeros((len(queries), len(points)), settings.memory if bounded else None)
+    # The checkpoints are in the outer loop, so each is loaded once; the points are streamed once
+    # per checkpoint and block of queries.
+    done, total = 0, count * scores.size
+    for checkpoint, weight in visits:
+        for rows, left in queries.blocks(checkpoint, weight):
+            for columns, right in points.blocks(checkpoint, weight):
+                products = grad_products(left, right, threads=settings.threads)
+                if settings.cosine:
+                    products *= weight * _inverse_norms(left, right, settings.threads)
+                scores[rows, columns] += products
+                done += len(left) * len(right)
+                if settings.progress is not None:
+                    settings.progress("influence", done, total)
     return scores
+
+
+def _inverse_norms(left: Factors, right: Factors, threads: int | None) -> Float64:
+    """1 / (|g_i| |g_j|), (m, n); 0 where a gradient is zero."""
+    both = []
+    for side in (left, right):
+        squares = grad_dot_diagonal(side, side, threads=threads)
+        both.append(np.where(squares > 0, 1 / np.sqrt(np.where(squares > 0, squares, 1)), 0))
+    return np.asarray(np.outer(*both))
 
 
 def _zeros(shape: tuple[int, int], memory: int | None) -> Float64:
@@ -68,27 +104,6 @@ def _zeros(shape: tuple[int, int], memory: int | None) -> Float64:
     # The mapping keeps the unnamed file alive, and the file goes with it.
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, np.float64, "w+", shape=shape)
-
-
-def _add_products(
-    scores: Float64,
-    visits: Iterable[tuple[int, float]],
-    count: int,
-    queries: Side,
-    points: Side,
-    threads: int | None,
-    progress: Progress | None,
-) -> None:
-    # The checkpoints are in the outer loop, so each is loaded once; the points are streamed once
-    # per checkpoint and block of queries.
-    done, total = 0, count * scores.size
-    for checkpoint, weight in visits:
-        for rows, left in queries.blocks(checkpoint, weight):
-            for columns, right in points.blocks(checkpoint, weight):
-                scores[rows, columns] += grad_products(left, right, threads=threads)
-                done += len(left) * len(right)
-                if progress is not None:
-                    progress("influence", done, total)
 
 
 def strongest(scores: Float64, k: int, proponents: bool) -> TopInfluences:

@@ -10,15 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from genmem import ledger
 from genmem.influence import batches
+from genmem.influence.items import Items
 from genmem.influence.protocols import Array, Batch
 
 if TYPE_CHECKING:
     from genmem.datasets import Dataset
 
-Data: TypeAlias = "Dataset | Array | tuple[Array, ...]"
+Data: TypeAlias = (
+    "Dataset | Array | tuple[Array, ...] | torch.utils.data.Dataset[Any] | DataLoader[Any]"
+)
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,21 @@ def read_samples(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Samples:
-    """Samples of a Dataset (as the recipe feeds it to the model, else in [0, 1]), or of arrays.
+    """Samples of a Dataset (as the recipe feeds it to the model, else in [0, 1]), of arrays, or of
+    a torch data set or loader.
 
     Raises ValueError for no samples, arrays of different lengths, ids that are not N integers.
     """
     if _is_dataset(data):
         return _of_dataset(name, data, ids, recipe, dtype, device)
+    if isinstance(data, torch.utils.data.Dataset | DataLoader):
+        return _of_items(Items.of(name, data), ids, dtype, device)
     arrays: tuple[Any, ...] = data if isinstance(data, tuple) else (data,)
     odd = next((a for a in arrays if not isinstance(a, np.ndarray | Tensor) or a.ndim == 0), None)
     if odd is not None or not arrays:
         raise TypeError(
-            f"influence: {name} holds a {type(odd).__name__}; a Dataset, an array, a tensor or a "
-            "tuple of them is wanted, with an axis for the samples"
+            f"influence: {name} holds a {type(odd).__name__}; a Dataset, an array, a tensor, a "
+            "tuple of them or a torch data set is wanted, with an axis for the samples"
         )
     lengths = {len(array) for array in arrays}
     if len(lengths) != 1:
@@ -93,6 +100,21 @@ def _of_dataset(
     return Samples(
         name, _checked_ids(name, data.index, len(data)), values, lambda: data.fingerprint
     )
+
+
+def _of_items(
+    items: Items, ids: npt.ArrayLike | None, dtype: torch.dtype, device: torch.device
+) -> Samples:
+    numbers = _checked_ids(items.name, ids, items.count)
+
+    def values(start: int, stop: int) -> Batch:
+        batch = batches.each(items.values(start, stop), lambda t: _tensor(t, dtype, device))
+        return _finite(items.name, start, batch)
+
+    def digest() -> str:
+        return ledger.fingerprint(np.frombuffer(items.digest().encode(), np.uint8), numbers)
+
+    return Samples(items.name, numbers, values, digest)
 
 
 def _is_dataset(data: object) -> bool:

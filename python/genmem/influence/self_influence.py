@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from genmem.influence.protocols import Progress
+from genmem.influence.products import Settings
 from genmem.influence.side import Side
 from genmem.kernels import Factors, grad_dot_diagonal
 
@@ -40,19 +40,22 @@ def add_self_products(
     visits: Iterable[tuple[int, float]],
     count: int,
     sides: Sequence[Side],
-    threads: int | None,
-    progress: Progress | None,
+    settings: Settings,
 ) -> None:
-    """scores (N,) += sum over the `count` visits of `mean_product` of the sides, block by block."""
+    """scores (N,) += sum over the `count` visits of `mean_product` of the sides, block by block.
+
+    As a cosine every gradient but a zero one has the product w_c with itself.
+    """
     done, total = 0, count * len(scores)
     for checkpoint, weight in visits:
         streams = [side.blocks(checkpoint, weight) for side in sides]
         for blocks in zip(*streams, strict=True):
             rows = blocks[0][0]
-            scores[rows] += mean_product([factors for _, factors in blocks], threads)
+            own = mean_product([factors for _, factors in blocks], settings.threads)
+            scores[rows] += weight * (own > 0) if settings.cosine else own
             done += len(blocks[0][1])
-            if progress is not None:
-                progress("self-influence", done, total)
+            if settings.progress is not None:
+                settings.progress("self-influence", done, total)
 
 
 def divided_draws(draws: int, sets: int) -> list[range]:

@@ -60,7 +60,7 @@ class LiveSide:
     memory  bytes that a block of factors may hold, and as many again for capturing it
     rows    rows of a block; None: as many as memory allows
 
-    .losses are those of the samples, as they were captured since the last `losses.clear()`.
+    .losses are those of the samples, as they were captured since the last `renew`.
     """
 
     def __init__(
@@ -77,6 +77,11 @@ class LiveSide:
 
     def __len__(self) -> int:
         return len(self._samples)
+
+    def renew(self) -> None:
+        """Forget what was seen at other weights: to be called when they have changed."""
+        self.losses.clear()
+        self._capture.forget_checks()
 
     @property
     def name(self) -> str:

@@ -93,10 +93,9 @@ class FactorStore:
     def require(self, **wanted: object) -> None:
         """RunMismatchError unless the store was captured with these entries of its identity."""
         for name, value in wanted.items():
-            if self.identity[name] != value:
-                raise RunMismatchError(
-                    f"FactorStore: {name} is {self.identity[name]!r} there, {value!r} now"
-                )
+            held = self.identity.get(name)
+            if held != value:
+                raise RunMismatchError(f"FactorStore: {name} is {held!r} there, {value!r} now")
 
     def fill(self, checkpoint: int, weight: float, live: LiveSide, model: str) -> None:
         """Capture the blocks that are missing, and with a warning those that are broken.

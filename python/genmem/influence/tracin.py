@@ -21,12 +21,19 @@ from genmem.influence.factors import Capture
 from genmem.influence.foreign import LoadedBy, Source
 from genmem.influence.forms import Form
 from genmem.influence.generated import GeneratedInfluence, generated_samples, over_samples
-from genmem.influence.products import check_k, influence_scores, strongest, summed_products
+from genmem.influence.products import (
+    Settings,
+    check_k,
+    influence_scores,
+    strongest,
+    summed_products,
+)
 from genmem.influence.protocols import Checkpoint, Loss, Progress, Trained
 from genmem.influence.samples import Data, Samples, read_samples
 from genmem.influence.self_influence import add_self_products, divided_draws
 from genmem.influence.side import LiveSide, Noise, Side
 from genmem.influence.store import KIND, FactorStore, stored_block
+from genmem.influence.traced import Traced
 from genmem.influence.trajectory import Trajectory
 from genmem.influence.weights import Weights
 from genmem.kernels import TopInfluences
@@ -55,6 +62,10 @@ class TracIn:
     weights             "lr_steps", "lr", "nats", a sequence (C,), or a callable of a checkpoint;
                         see `checkpoint_weights`
     latent              values per draw; None: model.latent, or no noise if the model has none
+    test_objective      what is differentiated at test samples, if it is not the loss: any number
+                        per sample of which less is better (minus the logit of a class, say)
+    cosine              each product is divided by both norms, checkpoint by checkpoint: influence
+                        that does not follow the norms of gradients. No reading in nats
     memory              bytes for blocks of factors; more samples than fit are streamed
     block               rows of a block instead of as many as `memory` allows
     strict              False: parameters that cannot be captured are left out with a warning
@@ -62,7 +73,8 @@ class TracIn:
                         torch's
     progress            called with (stage, done, total)
 
-    Data are a Dataset, an array, a tensor or a tuple of them (the batch is then a tuple). The noise
+    Data are a Dataset, an array, a tensor, a tuple of them (the batch is then a tuple), or a torch
+    data set or loader, whose items are collated as its batches are when they are needed. The noise
     of a sample of an array is keyed by its position unless ids are given. Samples are never merged,
     and neither order nor block size changes a score beyond rounding.
 
@@ -79,6 +91,8 @@ class TracIn:
         seed: int = 0,
         weights: Weights = "lr_steps",
         latent: int | None = None,
+        test_objective: Loss | Any = None,
+        cosine: bool = False,
         memory: int = 1 << 30,
         block: int | None = None,
         strict: bool = True,
@@ -97,10 +111,13 @@ class TracIn:
         checkpoints = given if run is None else run.checkpoints
         self._run, self._recipe = run, None if run is None else run.recipe
         self._trajectory = Trajectory(_model(run, model), checkpoints, weights)
-        self._objective, self._loss = _loss(objective, self._recipe)
+        self._traced = {"train": Traced.of(objective, self._recipe)}
+        self._traced["test"] = self._traced["train"]
+        if test_objective is not None:
+            self._traced["test"] = Traced.of(test_objective, None)
         self._draws, self._seed, self._latent = draws, seed, latent
         self._memory, self._block, self._strict = memory, block, strict
-        self._threads, self._progress = threads, progress
+        self._settings = Settings(cosine, memory, threads, progress)
         if latent is None:
             found = getattr(self._trajectory.model, "latent", None)
             self._latent = found if isinstance(found, int) else None
@@ -157,15 +174,7 @@ class TracIn:
         queries, points, visits = self._problem(test, train, test_ids, train_ids)
         with self._trajectory.restored():
             return influence_scores(
-                queries,
-                points,
-                visits,
-                self._count,
-                k,
-                proponents,
-                self._memory,
-                self._threads,
-                self._progress,
+                queries, points, visits, self._count, k, proponents, self._settings
             )
 
     def influence_on_generated(
@@ -195,7 +204,7 @@ class TracIn:
         check_k(k, len(points))
         with self._trajectory.restored():
             scores = summed_products(
-                queries, points, visits, self._count, self._memory, self._threads, self._progress
+                queries, points, visits, self._count, self._settings, bounded=True
             )
         overall, error = over_samples(scores)
         found = np.asarray(scores) if k is None else strongest(scores, k, proponents)
@@ -220,14 +229,16 @@ class TracIn:
         """
         divided = unbiased and self._latent is not None
         parts = divided_draws(self._draws, sets) if divided else [range(self._draws)]
+        if divided and self._settings.cosine:
+            raise ValueError("self_influence: a cosine has no unbiased form; unbiased=False")
         if divided and isinstance(train, FactorStore):
             raise ValueError("self_influence: a FactorStore holds one set of draws; pass the data")
-        capture = self._capture("norms")
+        capture = self._capture("train", "norms")
         sides = [self._side("train", train, ids, capture, part, len(parts)) for part in parts]
         scores = np.zeros(len(sides[0]))
         with self._trajectory.restored():
-            visits = self._visits(capture, sides)
-            add_self_products(scores, visits, self._count, sides, self._threads, self._progress)
+            visits = self._visits(sides)
+            add_self_products(scores, visits, self._count, sides, self._settings)
         return scores
 
     def capture(
@@ -245,34 +256,47 @@ class TracIn:
 
         Raises RunMismatchError, with both values, if `out` holds a capture of something else.
         """
-        capture = self._capture("pairs")
+        capture = self._capture(side, "pairs")
         samples = self._samples(side, data, ids)
         live = self._live(side, samples, capture, range(self._draws), 1)
         with self._trajectory.restored():
-            for done, (c, weight) in enumerate(self._visits(capture, [live])):
+            for done, (c, weight) in enumerate(self._visits([live])):
                 if done == 0:
                     store = FactorStore(self._identity(side, samples, live, out), out)
                 store.fill(c, weight, live, self._trajectory.digest())
-                if self._progress is not None:
-                    self._progress("capture", done + 1, self._count)
+                if self._settings.progress is not None:
+                    self._settings.progress("capture", done + 1, self._count)
         return store
 
     @property
     def _count(self) -> int:
         return len(self._trajectory.active)
 
-    def _capture(self, form: Form) -> Capture:
-        return Capture(self._trajectory.model, self._loss, form=form, strict=self._strict)
+    @property
+    def _test_objective(self) -> str | None:
+        """Its name, if it is not the training's."""
+        same = self._traced["test"] is self._traced["train"]
+        return None if same else self._traced["test"].name
 
-    def _visits(self, capture: Capture, sides: Sequence[Side]) -> Iterator[tuple[int, float]]:
+    def _capture(self, side: str, form: Form, like: Capture | None = None) -> Capture:
+        traced = self._traced[side]
+        return Capture(
+            self._trajectory.model,
+            traced.loss,
+            form=form,
+            strict=self._strict,
+            by_layers=all(one.by_layers for one in self._traced.values()),
+            like=like,
+        )
+
+    def _visits(self, sides: Sequence[Side]) -> Iterator[tuple[int, float]]:
         live = [side for side in sides if isinstance(side, LiveSide)]
         for c, weight in self._trajectory.visit():
-            capture.forget_checks()
             for side in sides:
                 if isinstance(side, FactorStore):
                     side.has(c, 0, self._trajectory.digest())
             for side in live:
-                side.losses.clear()
+                side.renew()
             yield c, weight
             trained = next((side for side in live if side.name == "train"), None)
             if trained is not None:
@@ -286,10 +310,13 @@ class TracIn:
         train_ids: npt.ArrayLike | None,
     ) -> tuple[Side, Side, Iterator[tuple[int, float]]]:
         """Both sides of the products, and the visits of the checkpoints, which load the model."""
-        capture = self._capture("pairs")
+        capture = self._capture("test", "pairs")
         queries = self._side("test", test, test_ids, capture)
+        if self._test_objective is not None:
+            same_layers = None if isinstance(test, FactorStore) else capture
+            capture = self._capture("train", "pairs", same_layers)
         points = self._side("train", train, train_ids, capture)
-        return queries, points, self._visits(capture, [queries, points])
+        return queries, points, self._visits([queries, points])
 
     def _samples(self, name: str, data: Data, ids: npt.ArrayLike | None) -> Samples:
         dtype, device = batches.placement(self._trajectory.model)
@@ -312,7 +339,8 @@ class TracIn:
                 f"TracIn: {name} is a FactorStore, captured with its ids; pass no others"
             )
         data.require(
-            objective=self._objective,
+            objective=self._traced["train"].name,
+            test_objective=self._test_objective,
             side=name,
             draws=self._draws,
             latent=self._latent,
@@ -336,7 +364,8 @@ class TracIn:
             "data": samples.digest(),
             "samples": len(samples),
             "side": side,
-            "objective": self._objective,
+            "objective": self._traced["train"].name,
+            "test_objective": self._test_objective,
             "draws": self._draws,
             "latent": self._latent,
             "seed": self._seed,
@@ -348,40 +377,6 @@ class TracIn:
         }
 
 
-def score(
-    queries: FactorStore,
-    points: FactorStore,
-    k: int | None = None,
-    proponents: bool = True,
-    *,
-    memory: int = 1 << 30,
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> Float64 | TopInfluences:
-    """`TracIn.influence` of what `TracIn.capture` kept of both sides; the model is not needed.
-
-    queries hold the side "test", points the side "train": one side's draws on both would bias the
-    product of a sample with itself.
-    Raises RunMismatchError for the wrong sides, or stores of other checkpoints, weights,
-    objectives, draws or seeds.
-    """
-    queries.require(side="test")
-    points.require(
-        side="train",
-        objective=queries.identity["objective"],
-        draws=queries.identity["draws"],
-        latent=queries.identity["latent"],
-        seed=queries.identity["seed"],
-        checkpoints=list(queries.checkpoints),
-        weights=list(queries.weights),
-    )
-    visits = zip(queries.checkpoints, queries.weights, strict=True)
-    count = len(queries.checkpoints)
-    return influence_scores(
-        queries, points, visits, count, k, proponents, memory, threads, progress
-    )
-
-
 def _model(run: Any, model: nn.Module | None) -> nn.Module:
     if (run is None) == (model is None):
         raise ValueError(
@@ -389,21 +384,3 @@ def _model(run: Any, model: nn.Module | None) -> nn.Module:
         )
     found: nn.Module = run.model() if model is None else model
     return found
-
-
-def _loss(objective: Any, recipe: Any) -> tuple[str, Loss]:
-    """The name of an objective, and its loss function."""
-    if objective is None:
-        if recipe is None:
-            raise ValueError("TracIn: objective is None; checkpoints without a Run need a loss")
-        from genmem.objectives import make
-
-        objective = make(recipe)
-    function = getattr(objective, "loss", objective)
-    if not callable(function):
-        raise TypeError(
-            f"TracIn: objective is {objective!r}; a function "
-            "loss(model, batch, noise) or an object with such a method is wanted"
-        )
-    name = getattr(objective, "name", None) or getattr(objective, "__qualname__", None)
-    return str(name or type(objective).__qualname__), function
