@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold, ParameterGrid
@@ -159,6 +160,19 @@ def test_grid_search_takes_the_best_of_score(estimator, grid, best, rows):
         means.append(np.mean(scores))
     assert (search.cv_results_["mean_test_score"] == means).all()
     assert search.best_params_ == best
+
+
+def test_weights_are_routed_where_they_are_asked_for(rows):
+    weights = np.arange(len(rows)) % 3.0
+    folds = KFold(3, shuffle=True, random_state=0)
+    with config_context(enable_metadata_routing=True):
+        kde = GaussianKDE(1.0).set_fit_request(sample_weight=True)
+        search = GridSearchCV(kde, {"bandwidth": [0.5, 2.0]}, cv=folds)
+        best = search.fit(rows, sample_weight=weights).best_estimator_
+    assert (best.weights_ == weights).all()
+    (train, _), *_ = folds.split(rows)
+    # The rows of a fold come with their weights.
+    assert (kde.fit(rows[train], sample_weight=weights[train]).weights_ == weights[train]).all()
 
 
 def test_score_is_a_sum_or_a_mean_as_in_scikit_learn(rows):

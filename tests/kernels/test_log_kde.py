@@ -198,14 +198,24 @@ def test_naive_float32_would_fail(rng: np.random.Generator) -> None:
         ),
         ({"points": X3[:1], "exclude": [0]}, "query 0 has no point"),
         ({"points": np.zeros((3, 2))}, "the last axis"),
-        ({"memory": 0}, "log_kde: memory is 0; a number of bytes > 0 is wanted"),
+        ({"memory": 0}, "memory is 0; a number of bytes > 0 is wanted"),
         ({"points": np.full((3, 1), np.nan)}, "points row 0 holds nan"),
     ],
 )
 def test_refuses(changed: dict, message: str) -> None:
     arguments = {"queries": [[0.5]], "points": X3, "bandwidth": 1.0, **changed}
-    with pytest.raises(ValueError, match=message):
-        kernels.log_kde(**arguments)
+    for door in (kernels.log_kde, kernels.kde_gradient):
+        with pytest.raises(ValueError, match=f"{door.__name__}: .*{message}"):
+            door(**arguments)
+
+
+def test_slots_and_gradients_refuse_in_their_own_name() -> None:
+    with pytest.raises(ValueError, match="kde_slots: bandwidth is -1"):
+        kernels.kde_slots([[0.5]], X3, -1.0)
+    with pytest.raises(ValueError, match=r"kde_gradient: bandwidth has shape \(2,\); one number"):
+        kernels.kde_gradient([[0.5]], X3, [1.0, 2.0])
+    with pytest.raises(ValueError, match="kde_gradient: points row 0 holds nan"):
+        kernels.kde_gradient([[0.5]], X3 * np.nan, 1.0)
 
 
 def test_excluding_a_dominating_weight_keeps_the_rest() -> None:

@@ -133,7 +133,7 @@ def log_kde(
     value (named by row, unless assume_finite), or a query with no point left; BackendError if the
     named backend cannot run here. Source: Silverman (1986), Density Estimation, section 4.2.
     """
-    call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
+    call = _Call.read("log_kde", queries, points, weights, exclude, point_scales, assume_finite)
     slots, work = call.slots(bandwidth, kernel, backend, threads, memory)
     h = np.asarray(bandwidth, np.float64)
     norm = call.d * np.log(h) + log_normaliser(kernel, call.d)
@@ -165,7 +165,7 @@ def kde_slots(
     Arguments as in `log_kde`; NumPy out. Log-density, leave-one-out density, self-influence and the
     influence of the top contributor all follow from it without losing digits.
     """
-    call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
+    call = _Call.read("kde_slots", queries, points, weights, exclude, point_scales, assume_finite)
     return call.slots(bandwidth, kernel, backend, threads, memory)[0]
 
 
@@ -190,7 +190,13 @@ def kde_gradient(
     exact on a point that stands alone, and far from the origin. Terms below e^-36 / N of the sum
     are left out. NaN where log p is -inf (squares beyond the largest float): it has no slope.
     """
-    call = _Call.read(queries, points, weights, exclude, point_scales, assume_finite)
+    if np.ndim(bandwidth):
+        raise ValueError(
+            f"kde_gradient: bandwidth has shape {np.shape(bandwidth)}; one number is wanted"
+        )
+    call = _Call.read(
+        "kde_gradient", queries, points, weights, exclude, point_scales, assume_finite
+    )
     call.log_mass()
     slots, _ = call.slots(bandwidth, "gaussian", backend, threads, memory)
     chosen, count = backend_and_threads("kde_gradient", backend, threads)
@@ -213,8 +219,9 @@ def kde_gradient(
 
 @dataclass(frozen=True)
 class _Call:
-    """Arguments that were read and checked."""
+    """Arguments of an operation that were read and checked."""
 
+    operation: str
     queries: AnyArray
     points: AnyArray
     weights: Float64 | None
@@ -226,6 +233,7 @@ class _Call:
     @classmethod
     def read(
         cls,
+        operation: str,
         queries: Readable,
         points: Readable,
         weights: npt.ArrayLike | None,
@@ -233,19 +241,19 @@ class _Call:
         point_scales: npt.ArrayLike | None,
         assume_finite: bool,
     ) -> _Call:
-        q, x = rows_pair("log_kde", queries, points)
-        w = _weights(weights, len(x))
-        scales = _scales(point_scales, len(x))
+        q, x = rows_pair(operation, queries, points)
+        w = _weights(operation, weights, len(x))
+        scales = _scales(operation, point_scales, len(x))
         heights: Float64 | None = None
         if w is not None or scales is not None:
             with np.errstate(divide="ignore"):
                 heights = np.zeros(len(x)) if w is None else np.log(w)
             if scales is not None:
                 heights = heights - x.shape[1] * np.log(scales)
-        skip = excluded("log_kde", exclude, len(q), len(x))
+        skip = excluded(operation, exclude, len(q), len(x))
         with np.errstate(over="ignore"):  # checked with the bandwidth
             squares = None if scales is None else scales**2
-        return cls(q, x, w, skip, heights, squares, assume_finite)
+        return cls(operation, q, x, w, skip, heights, squares, assume_finite)
 
     @property
     def d(self) -> int:
@@ -256,11 +264,13 @@ class _Call:
     ) -> tuple[Slots, tuple[str, bool, int, int]]:
         h = np.asarray(bandwidth, np.float64)
         if h.ndim > 1 or h.size == 0:
-            raise ValueError(f"log_kde: bandwidth has shape {h.shape}; a number or (H,) is wanted")
-        squares = [_squared(float(one)) for one in np.atleast_1d(h)]
+            raise ValueError(
+                f"{self.operation}: bandwidth has shape {h.shape}; a number or (H,) is wanted"
+            )
+        squares = [_squared(self.operation, float(one)) for one in np.atleast_1d(h)]
         if self.sq_scales is not None:
             self._check_widths(np.atleast_1d(h))
-        chosen, count = backend_and_threads("log_kde", backend, threads)
+        chosen, count = backend_and_threads(self.operation, backend, threads)
         top, index, rest, done = _core.log_kde(
             self.queries,
             self.points,
@@ -271,10 +281,10 @@ class _Call:
             self.exclude,
             chosen,
             count,
-            checked_memory("log_kde", memory),
+            checked_memory(self.operation, memory),
         )
         if not self.assume_finite:
-            check_if_strange("log_kde", self.queries, self.points, done[3])
+            check_if_strange(self.operation, self.queries, self.points, done[3])
         slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
         return slots, (chosen, *done[:3])
 
@@ -285,7 +295,7 @@ class _Call:
         for square in (self.sq_scales.min(), self.sq_scales.max(), *widths):
             if not (1e-300 < square < 1e300):
                 raise ValueError(
-                    f"log_kde: a width h * point_scales has the square {square}; "
+                    f"{self.operation}: a width h * point_scales has the square {square}; "
                     "1e-300..1e300 is wanted"
                 )
 
@@ -304,8 +314,8 @@ class _Call:
         if (mass <= 0).any():
             row = int(np.flatnonzero(mass <= 0)[0])
             raise ValueError(
-                f"log_kde: query {row} has no point of positive weight left once its own is left "
-                "out"
+                f"{self.operation}: query {row} has no point of positive weight left once its own "
+                "is left out"
             )
         return np.log(mass)
 
@@ -332,42 +342,42 @@ class _Call:
         return np.asarray(left_out + 2.0**-53 * rounded).reshape(total.shape)
 
 
-def _squared(h: float) -> float:
+def _squared(operation: str, h: float) -> float:
     if h > 0 and math.isfinite(h):
         square = h * h
         if square > 0 and 0 < 0.5 / square < math.inf:
             return square
     raise ValueError(
-        f"log_kde: bandwidth is {h}; a positive number with a finite 1 / h^2 is wanted"
+        f"{operation}: bandwidth is {h}; a positive number with a finite 1 / h^2 is wanted"
     )
 
 
-def _weights(weights: npt.ArrayLike | None, n: int) -> Float64 | None:
+def _weights(operation: str, weights: npt.ArrayLike | None, n: int) -> Float64 | None:
     if weights is None:
         return None
     w = np.ascontiguousarray(weights, dtype=np.float64)
     wrong = np.flatnonzero(~((w >= 0) & (w < np.inf)))
     if wrong.size:
         raise ValueError(
-            f"log_kde: weight {wrong[0]} is {w.flat[wrong[0]]}; finite weights >= 0 are wanted"
+            f"{operation}: weight {wrong[0]} is {w.flat[wrong[0]]}; finite weights >= 0 are wanted"
         )
     if not (w > 0).any():
-        raise ValueError("log_kde: all weights are 0; at least one must be positive")
+        raise ValueError(f"{operation}: all weights are 0; at least one must be positive")
     if w.shape != (n,):
-        raise ValueError(f"log_kde: weights has shape {w.shape}; ({n},) is wanted")
+        raise ValueError(f"{operation}: weights has shape {w.shape}; ({n},) is wanted")
     return w
 
 
-def _scales(point_scales: npt.ArrayLike | None, n: int) -> Float64 | None:
+def _scales(operation: str, point_scales: npt.ArrayLike | None, n: int) -> Float64 | None:
     if point_scales is None:
         return None
     scales = np.ascontiguousarray(point_scales, dtype=np.float64)
     if scales.shape != (n,):
-        raise ValueError(f"log_kde: point_scales has shape {scales.shape}; ({n},) is wanted")
+        raise ValueError(f"{operation}: point_scales has shape {scales.shape}; ({n},) is wanted")
     wrong = np.flatnonzero(~((scales > 0) & (scales < np.inf)))
     if wrong.size:
         raise ValueError(
-            f"log_kde: point_scales {wrong[0]} is {scales[wrong[0]]}; positive finite numbers are "
-            "wanted"
+            f"{operation}: point_scales {wrong[0]} is {scales[wrong[0]]}; "
+            "positive finite numbers are wanted"
         )
     return scales
