@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backends/expansion.hpp"
 #include "density.hpp"
 #include "runs.hpp"
 
@@ -18,6 +19,7 @@ struct Want {
 Want naive(const Problem& p, const Estimate& e, bool exclude) {
   const auto d = static_cast<std::size_t>(p.d());
   const double sq_bandwidth = e.sq_bandwidths[0];
+  const bool narrow = p.d() >= backends::kExpandedCols && p.d() <= kChainDepth;
   Want w;
   Exponents exponent;
   for (std::int64_t i = 0; i < p.m(); ++i) {
@@ -35,8 +37,10 @@ Want naive(const Problem& p, const Estimate& e, bool exclude) {
           exponent.a[at] - sum + kNegligible + std::log(static_cast<double>(p.n()));
       const bool border = std::abs(above) < 1e-9 * (1.0 + std::abs(sum));
       if (above < 0.0 && !border) continue;
-      // The exponent's error, those of the exponential and of the sum.
-      const double off = exponent.error[at] + 8.0 * kRoundoff * (1.0 + std::abs(sum)) +
+      // The exponent's error, with that of distances expanded about a centre, those of the
+      // exponential and of the sum.
+      const double expanded = narrow ? backends::kExpansionError : 0.0;
+      const double off = exponent.error[at] + expanded + 8.0 * kRoundoff * (1.0 + std::abs(sum)) +
                          static_cast<double>(p.n()) * kRoundoff;
       const double* x = p.points.row(j);
       for (std::size_t c = 0; c < d; ++c) {
