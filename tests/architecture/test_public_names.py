@@ -92,6 +92,13 @@ def test_studies() -> None:
             },
         ),
         (
+            "influence.evaluation",
+            {
+                "Correlations", "correlations", "datamodel_subsets", "leave_one_out",
+                "leave_one_out_correlation", "linear_datamodeling_score", "retrained_outputs",
+            },
+        ),
+        (
             "influence.tasks",
             {"AttributionTask", "KMostInfluentialResults", "TracInAttributor", "TracInCP"},
         ),
