@@ -30,7 +30,7 @@ struct Plan {
   int threads;
   std::function<bool()> interrupted;
   Stats* stats;
-  std::int64_t memory = std::int64_t{1} << 28;  // bytes of packed rows and lists, about
+  std::int64_t memory = std::int64_t{3} << 26;  // bytes of packed rows and lists, about
 };
 
 // sq (M, k) and index (M, k), ascending.

@@ -110,7 +110,7 @@ def knn(
     sq, indices, work = _nearest(
         queries, points, k, exclude, backend, threads, assume_finite, memory
     )
-    distances = np.sqrt(sq).astype(float_type(read("knn", "queries", queries)), copy=False)
+    distances = np.sqrt(sq, out=sq).astype(float_type(read("knn", "queries", queries)), copy=False)
     found = Neighbors(answer(distances, queries), answer(indices, queries))
     return (found, work) if return_stats else found
 

@@ -14,7 +14,7 @@ from genmem.errors import BackendError
 Exclude: TypeAlias = str | npt.ArrayLike | None
 
 # Bytes of working memory, beyond inputs and answers, that a call keeps to, about.
-MEMORY = 1 << 28
+MEMORY = 3 << 26
 
 
 def backend_and_threads(operation: str, backend: str, threads: int | None) -> tuple[str, int]:
