@@ -166,7 +166,7 @@ def duel_rows(
     for place, one in enumerate(ours):
         said = False
         for rival in rivals:
-            if place > 0 and isa(one) not in rival.contender.target:
+            if place > 0 and one.contender.name not in rival.contender.target:
                 continue
             notes = [] if said else [remarks(one)]
             said = True
@@ -190,13 +190,8 @@ def duel_rows(
     return rows
 
 
-def isa(ours: Clocked) -> str:
-    """The backend in a name such as "amx assume_finite"."""
-    return ours.contender.name.split()[0]
-
-
 def goal(ours: Clocked, rival: Clocked) -> list[str]:
-    wanted = rival.contender.target.get(isa(ours))
+    wanted = rival.contender.target.get(ours.contender.name)
     if wanted is None:
         return []
     met = rival.whole / ours.whole >= wanted

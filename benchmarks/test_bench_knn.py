@@ -75,9 +75,6 @@ CASES = {
     "d2-1000": (partial(gaussian, 2, 1.0), 1000, PLANE, 1),
 }
 
-# Cases that are also run with assume_finite=True.
-UNCHECKED = ("mnist-1000", "mnist-64", "mnist-1")
-
 
 def checker(problem: Problem, exact: bool) -> Callable[[rivals.Answer], tuple[float, str]]:
     """(worst distance error, remark); `exact`: indices must be those of float64, copies at 0."""
@@ -97,22 +94,19 @@ def checker(problem: Problem, exact: bool) -> Callable[[rivals.Answer], tuple[fl
     return check
 
 
-def genmem_knn(
-    problem: Problem, m: int, threads: int, backend: str, assume_finite: bool = False
-) -> Contender:
+def genmem_knn(problem: Problem, m: int, threads: int, backend: str) -> Contender:
     queries, points = problem.queries[:m], problem.points
     call = partial(
         *(genmem.knn, queries, points, K),
         threads=threads,
         backend=backend,
-        assume_finite=assume_finite,
     )
 
     def check(answer: rivals.Answer) -> tuple[float, str]:
         error, _ = checker(problem, exact=True)(answer)
         return error, reranked(call(return_stats=True)[1], m)
 
-    return Contender(backend + " assume_finite" * assume_finite, call, check, GATE)
+    return Contender(backend, call, check, GATE)
 
 
 @pytest.mark.parametrize("threads", THREADS)
@@ -125,8 +119,6 @@ def test_knn(duel: Callable[..., None], case: str, threads: int) -> None:
     offset = case.startswith("mnist-offset")  # changes errors, not times: one backend shows it
     backends = usable_backends()[: 1 if offset else None]
     ours = [genmem_knn(problem, m, threads, backend) for backend in backends]
-    if case in UNCHECKED:  # no rival looks for NaN in the points
-        ours.append(genmem_knn(problem, m, threads, usable_backends()[0], assume_finite=True))
     others = []
     for name, (rival, at_most, most_threads, target) in entries.items():
         if threads > most_threads:
@@ -160,10 +152,7 @@ def test_knn_growth(
     put: Callable[[Row], None], request: pytest.FixtureRequest, axis: str, backend: str
 ) -> None:
     """Time is linear in N, M and d."""
-    runs = [
-        partial(genmem.knn, q, x, K, backend=backend, threads=1, assume_finite=True)
-        for q, x in series(axis)
-    ]
+    runs = [partial(genmem.knn, q, x, K, backend=backend, threads=1) for q, x in series(axis)]
     sizes = SIZES[axis]
     slope, seconds = exponent(sizes, runs, request.config.getoption("--cpu-clock"))
     row = Row(f"knn growth in {axis}", f"{sizes[0]:,} to {sizes[-1]:,}", backend, 1, seconds[-1])

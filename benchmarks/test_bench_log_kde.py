@@ -59,9 +59,6 @@ CASES = {
     "d2-1000": (partial(gaussian, 2, 1.0), 1000, DENSE, 64),
 }
 
-# Cases that are also run with assume_finite=True.
-UNCHECKED = ("mnist-1000", "mnist-64")
-
 
 def checker(problem: Problem, h: float) -> Callable[[np.ndarray], tuple[float, str]]:
     truth = problem.log_density(h)
@@ -73,15 +70,12 @@ def checker(problem: Problem, h: float) -> Callable[[np.ndarray], tuple[float, s
     return check
 
 
-def genmem_kde(
-    problem: Problem, m: int, h: float, threads: int, backend: str, assume_finite: bool = False
-) -> Contender:
+def genmem_kde(problem: Problem, m: int, h: float, threads: int, backend: str) -> Contender:
     queries, points = problem.queries[:m], problem.points
     call = partial(
         *(genmem.log_kde, queries, points, h),
         threads=threads,
         backend=backend,
-        assume_finite=assume_finite,
     )
 
     def check(log_p: np.ndarray) -> tuple[float, str]:
@@ -91,7 +85,7 @@ def genmem_kde(
         assert error <= certified, f"off by {error:.1e} nats, certified {certified:.1e}"
         return error, f"{reranked(work, m)}, certified {certified:.0e}"
 
-    return Contender(backend + " assume_finite" * assume_finite, call, check, OURS)
+    return Contender(backend, call, check, OURS)
 
 
 @pytest.mark.parametrize("threads", THREADS)
@@ -105,8 +99,6 @@ def test_log_kde(duel: Callable[..., None], case: str, threads: int) -> None:
     offset = case.startswith("mnist-offset")  # changes errors, not times: one backend shows it
     backends = usable_backends()[: 1 if offset else None]
     ours = [genmem_kde(problem, m, h, threads, backend) for backend in backends]
-    if case in UNCHECKED:  # no rival looks for NaN in the points
-        ours.append(genmem_kde(problem, m, h, threads, usable_backends()[0], assume_finite=True))
     others = []
     for name, (rival, at_most, most_threads, target) in entries.items():
         if threads > most_threads:
@@ -203,10 +195,7 @@ def test_log_kde_growth(
 ) -> None:
     """Time is linear in N, M and d."""
     h = 0.9 if axis == "d" else images().bandwidth
-    runs = [
-        partial(genmem.log_kde, q, x, h, backend=backend, threads=1, assume_finite=True)
-        for q, x in series(axis)
-    ]
+    runs = [partial(genmem.log_kde, q, x, h, backend=backend, threads=1) for q, x in series(axis)]
     sizes = SIZES[axis]
     slope, seconds = exponent(sizes, runs, request.config.getoption("--cpu-clock"))
     row = Row(

@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from duels import Clocked, Contender, isa
+from duels import Clocked, Contender
 
 # (M, N, d): large enough for the peak, 32 MiB of products.
 SIZE = (1024, 8192, 784)
@@ -36,4 +36,4 @@ def shares(one: Clocked, products: float, measured: list[Clocked]) -> str:
     m, n, d = SIZE
     f32, bf16 = (m * n * d / peak.seconds / GIGA for peak in measured)
     said = f"{rate:.0f} GMAC/s = {rate / f32:.2f} of f32 mm"
-    return said + (f", {rate / bf16:.2f} of bf16 mm" if isa(one) == "amx" else "")
+    return said + (f", {rate / bf16:.2f} of bf16 mm" if one.contender.name == "amx" else "")
