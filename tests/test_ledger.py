@@ -3,8 +3,9 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import pytest
@@ -15,10 +16,18 @@ from genmem.errors import CheckpointError, RunMismatchError
 ARRAYS = {"a": np.arange(12.0).reshape(3, 4), "b": np.array([1, -2], np.int64), "c": np.float64(3)}
 
 
-def test_units_round_trip(tmp_path: Path) -> None:
+@pytest.fixture(params=["read_unit", "map_unit"])
+def read(request: pytest.FixtureRequest) -> Callable[..., tuple[ledger.Arrays, dict[str, Any]]]:
+    return getattr(ledger, request.param)
+
+
+Read = Callable[[Path], tuple[ledger.Arrays, dict[str, Any]]]
+
+
+def test_units_round_trip(tmp_path: Path, read: Read) -> None:
     path = tmp_path / "deep" / "unit.safetensors"
     ledger.write_unit(path, ARRAYS, {"epoch": 3, "name": "x"})
-    arrays, meta = ledger.read_unit(path)
+    arrays, meta = read(path)
     assert meta == {"epoch": 3, "name": "x"}
     assert arrays.keys() == ARRAYS.keys()
     for name, value in ARRAYS.items():
@@ -28,28 +37,55 @@ def test_units_round_trip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [-1, -40, 9, 200])
-def test_an_altered_byte_is_found(tmp_path: Path, place: int) -> None:
+def test_an_altered_byte_is_found(tmp_path: Path, place: int, read: Read) -> None:
     path = tmp_path / "unit.safetensors"
     ledger.write_unit(path, ARRAYS, {"epoch": 3})
     content = bytearray(path.read_bytes())
     content[place] ^= 0x11
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"corrupted|not a whole safetensors file"):
-        ledger.read_unit(path)
+        read(path)
 
 
 @pytest.mark.parametrize("length", [0, 7, 60, -1])
-def test_a_truncated_unit_is_found(tmp_path: Path, length: int) -> None:
+def test_a_truncated_unit_is_found(tmp_path: Path, length: int, read: Read) -> None:
     path = tmp_path / "unit.safetensors"
     ledger.write_unit(path, ARRAYS)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(CheckpointError, match=str(path)):
-        ledger.read_unit(path)
+        read(path)
 
 
-def test_a_missing_unit(tmp_path: Path) -> None:
+def test_a_missing_unit(tmp_path: Path, read: Read) -> None:
     with pytest.raises(FileNotFoundError, match="none: no such file"):
-        ledger.read_unit(tmp_path / "none")
+        read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "kind", ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8"]
+)
+def test_a_mapped_unit_holds_views(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "unit.safetensors"
+    values = np.arange(15).reshape(3, 5).astype(kind)
+    ledger.write_unit(path, {"odd": np.ones(3, np.uint8), "values": values, "none": values[:0]})
+    arrays, _ = ledger.map_unit(path)
+    for name, want in {"values": values, "none": values[:0]}.items():
+        assert arrays[name].dtype == want.dtype
+        np.testing.assert_array_equal(arrays[name], want)
+    assert not arrays["values"].flags.owndata
+    assert not arrays["values"].flags.writeable
+    assert arrays["values"].flags.aligned
+
+
+def test_a_file_that_was_verified_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "unit.safetensors"
+    ledger.write_unit(path, ARRAYS)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is corrupted"):
+        ledger.map_unit(path)
+    ledger.map_unit(path, verify=False)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ os.umask(_UMASK)
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+# The types of safetensors that NumPy has.
+_TYPES = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4",
+    "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8",
+}  # fmt: skip
+
 # A temporary file that nothing was written to for so long belongs to a process that was killed.
 _LEFT_SECONDS = 3600.0
 
@@ -94,6 +100,38 @@ def read_unit(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         raise CheckpointError(
             f"{path} is corrupted: its digest is {found}, its header says {wanted}"
         )
+    return arrays, json.loads(text)
+
+
+def map_unit(path: str | Path, *, verify: bool = True) -> tuple[Arrays, dict[str, Any]]:
+    """`read_unit`, with arrays that are read-only views of the file: it stays on disk until used.
+
+    verify  False: the digest is not compared, for a file that this process has verified before
+
+    Raises as `read_unit` does.
+    """
+    from safetensors import safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:  # refuses offsets beyond the file
+            header = dict(file.metadata() or {})
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
+    raw = np.asarray(np.memmap(path, np.uint8, "r"))
+    start = 8 + int.from_bytes(raw[:8].tobytes(), "little")
+    entries: dict[str, Any] = json.loads(raw[8:start].tobytes())
+    entries.pop("__metadata__", None)
+    arrays: Arrays = {}
+    for name, entry in entries.items():
+        first, last = entry["data_offsets"]
+        values = raw[start + first : start + last].view(_TYPES[entry["dtype"]])
+        arrays[name] = values.reshape(entry["shape"])
+    text = header.get("meta", "{}")
+    if verify and header.get("sha256") != _digest(arrays, text):
+        raise CheckpointError(f"{path} is corrupted: its digest is not the one its header says")
     return arrays, json.loads(text)
 
 

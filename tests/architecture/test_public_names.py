@@ -87,8 +87,8 @@ def test_studies() -> None:
             {
                 "Capture", "Detection", "FactorStore", "GeneratedInfluence", "LoadedBy",
                 "StateCheckpoint", "TopInfluences", "TracIn", "capture_factors",
-                "checkpoint_weights", "detection", "load_state", "loaded_by", "score",
-                "state_checkpoints",
+                "checkpoint_weights", "detection", "load_state", "loaded_by",
+                "rounding_bound", "score", "self_score", "state_checkpoints",
             },
         ),
         (

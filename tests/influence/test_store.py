@@ -81,8 +81,13 @@ def test_blocks_are_files_that_are_read_one_by_one(
         f"checkpoint_00{c}/block_0000{b}.safetensors" for c in (0, 2) for b in range(3)
     ]
     read: list[str] = []
-    true_read = ledger.read_unit
-    monkeypatch.setattr(ledger, "read_unit", lambda path: read.append(path.name) or true_read(path))
+    true_map = ledger.map_unit
+
+    def spy(path: Path, *, verify: bool) -> object:
+        read.append(path.name)
+        return true_map(path, verify=verify)
+
+    monkeypatch.setattr(ledger, "map_unit", spy)
     rows, factors = next(store.blocks(2, 0.5))
     assert (rows, len(factors)) == (slice(0, 3), 3)
     assert read == ["block_00000.safetensors"]

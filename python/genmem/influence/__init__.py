@@ -11,7 +11,9 @@ from genmem.influence.generated import GeneratedInfluence as GeneratedInfluence
 from genmem.influence.mislabel import Detection as Detection
 from genmem.influence.mislabel import detection as detection
 from genmem.influence.store import FactorStore as FactorStore
+from genmem.influence.stored import rounding_bound as rounding_bound
 from genmem.influence.stored import score as score
+from genmem.influence.stored import self_score as self_score
 from genmem.influence.tracin import TracIn as TracIn
 from genmem.influence.weights import checkpoint_weights as checkpoint_weights
 from genmem.kernels import TopInfluences as TopInfluences

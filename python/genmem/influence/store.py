@@ -1,20 +1,39 @@
 """Factors kept: captured once, read block by block, in memory or in a resumable directory.
 
-A directory holds `recipe.toml` (what was captured) and, per checkpoint and block of samples, one
-checksummed file. A second capture into it makes only the files that are missing or broken.
+    recipe.toml                    what was captured: data, draws, noise seed, weights, ...
+    checkpoint_000/header.json     digest of the weights, and the table of layers
+    checkpoint_000/block_00000.safetensors     factors of the samples of a block, checksummed
+
+Files are written once, whole, and never changed: a killed capture loses the block it was at, a
+second one makes the files that are missing or broken, and several processes may write blocks of one
+store at a time. Blocks are mapped, not loaded, so a store may be larger than memory.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from genmem import ledger
 from genmem.errors import CheckpointError, RunMismatchError
+from genmem.influence.block_files import (
+    ROUNDOFF,
+    Block,
+    Kept,
+    LayerEntry,
+    layer_table,
+    magnitudes,
+    read_block,
+    rounded,
+    write_block,
+)
 from genmem.influence.blocks import concatenate
 from genmem.influence.side import LiveSide
 from genmem.kernels import Factors, LayerFactors
@@ -25,11 +44,12 @@ KIND = "influence factors"
 class FactorStore:
     """The factors of N samples at each checkpoint, sqrt(w_c) folded into the gradients.
 
-    identity     what was captured: data, draws, seed, objective, weights, ...
+    identity     what was captured: data, draws, seed, objective, weights, dtype, ...
     checkpoints  (C,) positions of the checkpoints that took part;  weights  (C,) w_c
+    dtype        "float32" or "bfloat16" if the factors were rounded to it, else None
     directory    where the blocks lie; None: in memory
 
-    A block is read when it is asked for, and its checksum verified then.
+    A block is mapped when it is asked for; its checksum is verified the first time.
     """
 
     def __init__(self, identity: Mapping[str, Any], directory: str | Path | None = None) -> None:
@@ -37,8 +57,10 @@ class FactorStore:
         self.directory = None if directory is None else Path(directory)
         self.checkpoints = tuple(int(c) for c in identity["checkpoints"])
         self.weights = tuple(float(w) for w in identity["weights"])
+        self.dtype: Kept | None = identity.get("dtype")
         self._rows, self._block = int(identity["samples"]), int(identity["block"])
-        self._held: dict[tuple[int, int], tuple[Factors, str]] = {}
+        self._held: dict[tuple[int, int], Block] = {}
+        self._verified: dict[Path, tuple[int, int]] = {}
         if self.directory is not None:
             ledger.bind(self.directory, self.identity)
 
@@ -55,9 +77,7 @@ class FactorStore:
                 f"{directory} holds no factors: its kind is {identity.get('kind')!r}, not {KIND!r}"
             )
         store = cls(identity, directory)
-        missing = [
-            path for c in store.checkpoints for path in store._paths(c) if not path.is_file()
-        ]
+        missing = store.missing()
         if missing:
             raise CheckpointError(
                 f"{directory} lacks {len(missing)} blocks, first {missing[0].name}"
@@ -67,6 +87,23 @@ class FactorStore:
     def __len__(self) -> int:
         return self._rows
 
+    @property
+    def roundoff(self) -> float:
+        """Relative error u of each number in it: 2^-8 for bfloat16, 0 if nothing was rounded."""
+        return ROUNDOFF[self.dtype]
+
+    def missing(self) -> list[Path]:
+        """The files of blocks that are not there yet; none for a store in memory."""
+        if self.directory is None:
+            return []
+        return [path for c in self.checkpoints for path in self._paths(c) if not path.is_file()]
+
+    def layers(self, checkpoint: int) -> tuple[LayerEntry, ...]:
+        """The table of layers at a checkpoint, by its position in the run."""
+        if self.directory is None:
+            return tuple(layer_table(self._held[checkpoint, 0].factors, self.dtype))
+        return tuple(LayerEntry(*entry) for entry in self._header(checkpoint)["layers"])
+
     def blocks(self, checkpoint: int, weight: float) -> Iterator[tuple[slice, Factors]]:
         """The rows of each block and their factors, at a checkpoint by its position in the run."""
         stored = dict(zip(self.checkpoints, self.weights, strict=True)).get(checkpoint)
@@ -75,7 +112,16 @@ class FactorStore:
                 f"FactorStore: checkpoint {checkpoint} has weight {stored} there, {weight} now"
             )
         for block, rows in enumerate(self.slices()):
-            yield rows, self._read(checkpoint, block)
+            yield rows, self._read(checkpoint, block).factors
+
+    def magnitudes(self, checkpoint: int) -> npt.NDArray[np.float64]:
+        """(N, layers): nu of each sample and layer before rounding, see block_files."""
+        parts = []
+        for block in range(len(self.slices())):
+            found = self._read(checkpoint, block)
+            own = found.magnitudes
+            parts.append(magnitudes(found.factors) if own is None else own)
+        return np.concatenate(parts)
 
     def factors(self) -> Factors:
         """Everything at once: one layer per layer and checkpoint, for `genmem.grad_dot`."""
@@ -97,12 +143,30 @@ class FactorStore:
             if held != value:
                 raise RunMismatchError(f"FactorStore: {name} is {held!r} there, {value!r} now")
 
-    def fill(self, checkpoint: int, weight: float, live: LiveSide, model: str) -> None:
+    def require_model(self, checkpoint: int, model: str) -> None:
+        """RunMismatchError unless a checkpoint was captured from weights of digest `model`."""
+        if self.directory is not None:
+            found = str(self._header(checkpoint)["model"])
+        else:
+            found = self._held[checkpoint, 0].model
+        _agree(checkpoint, found, model)
+
+    def fill(
+        self,
+        checkpoint: int,
+        weight: float,
+        live: LiveSide,
+        model: str,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
         """Capture the blocks that are missing, and with a warning those that are broken.
 
         model  digest of the weights that the model holds
+        part   (i, n): only blocks i, i + n, i + 2n, ...
         """
         for block, rows in enumerate(self.slices()):
+            if block % part[1] != part[0]:
+                continue
             try:
                 held = self.has(checkpoint, block, model)
             except CheckpointError as error:
@@ -118,52 +182,75 @@ class FactorStore:
         Raises CheckpointError if it is broken, RunMismatchError if weights other than `model` made
         it.
         """
-        found = self._maker(checkpoint, block)
-        if found is not None and found != model:
-            raise RunMismatchError(
-                f"FactorStore: checkpoint {checkpoint} was captured from weights of digest "
-                f"{found[:12]} there, they have {model[:12]} now"
-            )
-        return found is not None
-
-    def _maker(self, checkpoint: int, block: int) -> str | None:
-        if self.directory is None:
-            return self._held.get((checkpoint, block), (None, None))[1]
         try:
-            return str(ledger.read_unit(self._paths(checkpoint)[block])[1]["model"])
-        except FileNotFoundError:
-            return None
+            found = self._read(checkpoint, block)
+        except (FileNotFoundError, KeyError):
+            return False
+        _agree(checkpoint, found.model, model)
+        return True
 
     def _write(self, checkpoint: int, block: int, factors: Factors, model: str) -> None:
         if self.directory is None:
-            self._held[checkpoint, block] = factors, model
+            own = None if self.dtype is None else magnitudes(factors)
+            self._held[checkpoint, block] = Block(rounded(factors, self.dtype), own, model)
             return
-        arrays: dict[str, Any] = {}
-        for i, layer in enumerate(factors.layers):
-            for part in ("inputs", "gradients", "offsets"):
-                arrays[f"{i:05d}.{part}"] = np.asarray(getattr(layer, part))
-        meta = {"model": model, "layers": [[layer.name, layer.bias] for layer in factors.layers]}
-        ledger.write_unit(self._paths(checkpoint)[block], arrays, meta)
+        self._check_header(checkpoint, factors, model)
+        write_block(self._paths(checkpoint)[block], factors, model, self.dtype)
 
-    def _read(self, checkpoint: int, block: int) -> Factors:
+    def _read(self, checkpoint: int, block: int) -> Block:
         if self.directory is None:
-            return self._held[checkpoint, block][0]
-        arrays, meta = ledger.read_unit(self._paths(checkpoint)[block])
-        layers = [
-            LayerFactors(
-                name,
-                arrays[f"{i:05d}.inputs"],
-                arrays[f"{i:05d}.gradients"],
-                arrays[f"{i:05d}.offsets"],
-                bias,
+            return self._held[checkpoint, block]
+        path = self._paths(checkpoint)[block]
+        try:
+            facts = os.stat(path)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path}: no such file") from None
+        stamp = facts.st_mtime_ns, facts.st_size
+        found = read_block(path, verify=self._verified.get(path) != stamp)
+        self._verified[path] = stamp
+        return found
+
+    def _check_header(self, checkpoint: int, factors: Factors, model: str) -> None:
+        """Write the header with the first block, and hold every later one against it."""
+        table = layer_table(factors, self.dtype)
+        path = self._folder(checkpoint) / "header.json"
+        if not path.is_file():
+            facts = {
+                "model": model,
+                "seed": self.identity.get("seed"),
+                "weight": dict(zip(self.checkpoints, self.weights, strict=True))[checkpoint],
+                "columns": LayerEntry._fields,
+                "layers": table,
+            }
+            ledger.write_text(path, json.dumps(facts, indent=1) + "\n")
+        found = self._header(checkpoint)
+        _agree(checkpoint, str(found["model"]), model)
+        stored = [LayerEntry(*entry) for entry in found["layers"]]
+        odd = next((new for old, new in zip(stored, table, strict=False) if old != new), None)
+        if odd is not None or len(stored) != len(table):
+            raise RunMismatchError(
+                f"FactorStore: the layers of checkpoint {checkpoint} differ: {len(stored)} there, "
+                f"{len(table)} now, the first that differs is {odd}"
             )
-            for i, (name, bias) in enumerate(meta["layers"])
-        ]
-        return Factors(tuple(layers))
+
+    def _header(self, checkpoint: int) -> dict[str, Any]:
+        path = self._folder(checkpoint) / "header.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{path}: no such file; capture into the same directory again"
+            ) from None
+        except ValueError as error:
+            raise CheckpointError(f"{path} is no header: {error}") from error
+        return found
+
+    def _folder(self, checkpoint: int) -> Path:
+        assert self.directory is not None
+        return self.directory / f"checkpoint_{checkpoint:03d}"
 
     def _paths(self, checkpoint: int) -> list[Path]:
-        assert self.directory is not None
-        folder = self.directory / f"checkpoint_{checkpoint:03d}"
+        folder = self._folder(checkpoint)
         return [folder / f"block_{b:05d}.safetensors" for b in range(len(self.slices()))]
 
 
@@ -176,3 +263,11 @@ def stored_block(directory: str | Path, default: int) -> int:
         return int(ledger.read_identity(directory)["block"])
     except (FileNotFoundError, KeyError):
         return default
+
+
+def _agree(checkpoint: int, found: str, model: str) -> None:
+    if found != model:
+        raise RunMismatchError(
+            f"FactorStore: checkpoint {checkpoint} was captured from weights of digest "
+            f"{found[:12]} there, they have {model[:12]} now"
+        )

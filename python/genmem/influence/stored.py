@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from genmem.influence.products import Settings, influence_scores
 from genmem.influence.protocols import Progress
+from genmem.influence.self_influence import add_self_products
 from genmem.influence.store import FactorStore
 from genmem.kernels import TopInfluences
 
@@ -32,11 +33,11 @@ def score(
     queries.require(side="test")
     points.require(
         side="train",
-        objective=queries.identity["objective"],
+        objective=queries.identity.get("objective"),
         test_objective=queries.identity.get("test_objective"),
-        draws=queries.identity["draws"],
-        latent=queries.identity["latent"],
-        seed=queries.identity["seed"],
+        draws=queries.identity.get("draws"),
+        latent=queries.identity.get("latent"),
+        seed=queries.identity.get("seed"),
         checkpoints=list(queries.checkpoints),
         weights=list(queries.weights),
     )
@@ -44,3 +45,34 @@ def score(
     count = len(queries.checkpoints)
     settings = Settings(cosine, memory, threads, progress)
     return influence_scores(queries, points, visits, count, k, proponents, settings)
+
+
+def self_score(
+    points: FactorStore,
+    *,
+    cosine: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float64]:
+    """`TracIn.self_influence`, the plain form, of what `TracIn.capture` kept; (N,) float64."""
+    scores = np.zeros(len(points))
+    visits = zip(points.checkpoints, points.weights, strict=True)
+    settings = Settings(cosine, 0, threads, progress)
+    add_self_products(scores, visits, len(points.checkpoints), [points], settings)
+    return scores
+
+
+def rounding_bound(queries: FactorStore, points: FactorStore) -> npt.NDArray[np.float64]:
+    """(Q, N): by how much scores of rounded stores may differ from those of unrounded ones.
+
+    |K^_ij - K_ij| <= sum over checkpoints and layers of ((1 + u)^2 (1 + v)^2 - 1) nu_i nu_j
+
+    with u, v the round-off of either store and nu as in `block_files`. All zero if neither was
+    rounded. It holds for every input; signs that cancel leave errors of a hundredth of it.
+    """
+    slack = (1 + queries.roundoff) ** 2 * (1 + points.roundoff) ** 2 - 1
+    total = np.zeros((len(queries), len(points)))
+    if slack > 0:
+        for c in queries.checkpoints:
+            total += queries.magnitudes(c) @ points.magnitudes(c).T
+    return slack * total

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from torch import nn
 
 from genmem.influence import batches
+from genmem.influence.block_files import ROUNDOFF, Kept
 from genmem.influence.factors import Capture
 from genmem.influence.foreign import LoadedBy, Source
 from genmem.influence.forms import Form
@@ -248,22 +249,37 @@ class TracIn:
         *,
         side: Literal["train", "test"] = "train",
         ids: npt.ArrayLike | None = None,
+        dtype: Kept | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> FactorStore:
-        """The factors of `data` at every checkpoint, for `influence` or `genmem.grad_dot`.
+        """The factors of `data` at every checkpoint, for `influence`, `score` or `genmem.grad_dot`.
 
-        out   a directory; a capture that was interrupted goes on where it stopped. None: memory
-        side  whose draws to take
+        out    a directory; a capture that was interrupted goes on where it stopped. None: memory
+        side   whose draws to take
+        dtype  "float32" or "bfloat16" to round the factors to, with `rounding_bound` as the error
+               of products; None: as they were captured
+        part   (i, n): make only blocks i, i + n, ... of `out`, while other processes make the
+               others with the same arguments. A capture without it, or `FactorStore.open`, tells
+               whether all are there
 
-        Raises RunMismatchError, with both values, if `out` holds a capture of something else.
+        Raises RunMismatchError, with both values, if `out` holds a capture of something else;
+        ValueError for another dtype or part, or parts in memory.
         """
+        if dtype not in ROUNDOFF:
+            raise ValueError(f"capture: dtype is {dtype!r}; float32, bfloat16 or None is wanted")
+        if not 0 <= part[0] < part[1] or (part[1] > 1 and out is None):
+            raise ValueError(
+                f"capture: part is {part} and out is {out}; (i, n) with 0 <= i < n is wanted, and "
+                "a directory for n > 1"
+            )
         capture = self._capture(side, "pairs")
         samples = self._samples(side, data, ids)
         live = self._live(side, samples, capture, range(self._draws), 1)
         with self._trajectory.restored():
             for done, (c, weight) in enumerate(self._visits([live])):
                 if done == 0:
-                    store = FactorStore(self._identity(side, samples, live, out), out)
-                store.fill(c, weight, live, self._trajectory.digest())
+                    store = FactorStore(self._identity(side, samples, live, out, dtype), out)
+                store.fill(c, weight, live, self._trajectory.digest(), part)
                 if self._settings.progress is not None:
                     self._settings.progress("capture", done + 1, self._count)
         return store
@@ -294,7 +310,7 @@ class TracIn:
         for c, weight in self._trajectory.visit():
             for side in sides:
                 if isinstance(side, FactorStore):
-                    side.has(c, 0, self._trajectory.digest())
+                    side.require_model(c, self._trajectory.digest())
             for side in live:
                 side.renew()
             yield c, weight
@@ -355,7 +371,12 @@ class TracIn:
         return LiveSide(capture, samples, noise, self._memory // (2 * sides), self._block)
 
     def _identity(
-        self, side: str, samples: Samples, live: LiveSide, out: str | Path | None
+        self,
+        side: str,
+        samples: Samples,
+        live: LiveSide,
+        out: str | Path | None,
+        dtype: Kept | None,
     ) -> dict[str, Any]:
         rows = live.block_rows() if out is None else stored_block(out, live.block_rows())
         return {
@@ -372,6 +393,7 @@ class TracIn:
             "checkpoints": list(self._trajectory.active),
             "weights": [float(self._trajectory.weights[c]) for c in self._trajectory.active],
             "block": rows,
+            "dtype": dtype,
             # The recipe decides what a model sees of a data set (binarisation, dequantisation).
             "recipe": None if self._recipe is None else self._recipe.to_dict(),
         }
