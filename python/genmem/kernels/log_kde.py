@@ -188,7 +188,8 @@ def kde_gradient(
 
     Arguments and errors as in `log_kde`; NumPy out. Differences are summed, not means subtracted:
     exact on a point that stands alone, and far from the origin. Terms below e^-36 / N of the sum
-    are left out, and exponents of 9 to 64 features may be off by 1e-10 nats, as in `log_kde`. NaN where log p is -inf (squares beyond the largest float): it has no slope.
+    are left out, and exponents of 9 to 64 features may be off by 1e-10 nats, as in `log_kde`.
+    NaN where log p is -inf (squares beyond the largest float): it has no slope.
     """
     if np.ndim(bandwidth):
         raise ValueError(
