@@ -11,6 +11,8 @@ namespace genmem {
   Slots log_kde(const KdeChunk&);         \
   void kde_gradient(const KdeGradient&);  \
   void grad_dot(const GradDotBlock&);     \
+  TokenKernel float_products();           \
+  TokenKernel double_products();          \
   }
 
 GENMEM_DECLARE(serial)
@@ -25,6 +27,7 @@ ScreenKernel screen();
 ScreenKernel screen_bytes();
 }  // namespace vnni
 namespace amx {
+TokenKernel float_products();
 ScreenKernel screen();
 ScreenKernel screen_bytes();
 }  // namespace amx
@@ -40,25 +43,27 @@ namespace backends {
 
 namespace {
 
-#define GENMEM_KERNELS(isa)                                                                  \
+// `tiles` is the set that multiplies floats.
+#define GENMEM_KERNELS(isa, tiles)                                                           \
   isa::panels, isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::kde_gradient, \
-      isa::grad_dot
+      isa::grad_dot, isa::double_products(), tiles::float_products()
 
 Kernels make(Isa isa) {
   switch (isa) {
 #if defined(GENMEM_HAVE_X86)
     // The tiles multiply; all else is AVX-512's.
-    case Isa::amx: return {GENMEM_KERNELS(avx512), amx::screen(), amx::screen_bytes()};
+    case Isa::amx: return {GENMEM_KERNELS(avx512, amx), amx::screen(), amx::screen_bytes()};
     // Without VNNI its products of integers take two instructions, on two ports instead of three.
     case Isa::avx512:
-      return has_vnni() ? Kernels{GENMEM_KERNELS(avx512), vnni::screen(), vnni::screen_bytes()}
-                        : Kernels{GENMEM_KERNELS(avx512), avx2::screen(), {}};
-    case Isa::avx2: return {GENMEM_KERNELS(avx2), avx2::screen(), {}};
+      return has_vnni()
+                 ? Kernels{GENMEM_KERNELS(avx512, avx512), vnni::screen(), vnni::screen_bytes()}
+                 : Kernels{GENMEM_KERNELS(avx512, avx512), avx2::screen(), {}};
+    case Isa::avx2: return {GENMEM_KERNELS(avx2, avx2), avx2::screen(), {}};
 #endif
 #if defined(GENMEM_HAVE_NEON)
-    case Isa::neon: return {GENMEM_KERNELS(neon), neon::screen(), {}};
+    case Isa::neon: return {GENMEM_KERNELS(neon, neon), neon::screen(), {}};
 #endif
-    default: return {GENMEM_KERNELS(serial), {}, {}};
+    default: return {GENMEM_KERNELS(serial, serial), {}, {}};
   }
 }
 

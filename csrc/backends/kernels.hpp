@@ -18,6 +18,8 @@ struct Kernels {
   LogKdeKernel log_kde;
   KdeGradientKernel kde_gradient;
   GradDotKernel grad_dot;
+  TokenKernel double_products;
+  TokenKernel float_products;
   ScreenKernel screen;        // panel 0: none, every distance is computed
   ScreenKernel screen_bytes;  // panel 0: none, bytes are screened as floats
 };

@@ -1,22 +1,27 @@
 #include <algorithm>
+#include <memory>
 
 #include "backends/dispatch.hpp"
 #include "backends/kernels.hpp"
+#include "backends/token_tile.hpp"
 #include "backends/walk.hpp"
 
 namespace genmem::backends {
 
 namespace {
 
-// Samples are grouped so that a group has about `tokens` tokens in the layer that has most of them;
-// a single sample may have more.
-std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, bool rows, int64_t samples,
+// Samples of y that one tile takes: a tile of 512 x 512 samples is 2 MiB.
+constexpr int64_t kBlock = 512;
+
+// Samples of x are grouped so that a group has at most `tokens` tokens in the layer that has most
+// of them; a single sample may have more.
+std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, int64_t samples,
                                    int64_t tokens) {
   std::vector<int64_t> bounds{0};
   for (int64_t first = 0; first < samples;) {
     int64_t end = std::min(samples, first + tokens);
     for (const LayerPair& layer : layers) {
-      const int64_t* offsets = rows ? layer.x.offsets : layer.y.offsets;
+      const int64_t* offsets = layer.x.offsets;
       const int64_t* past =
           std::upper_bound(offsets + first, offsets + end + 1, offsets[first] + tokens);
       end = std::max(first + 1, std::min(end, static_cast<int64_t>(past - offsets) - 1));
@@ -27,14 +32,29 @@ std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, bool ro
   return bounds;
 }
 
+// One tile for each worker, made when it is first wanted.
+class Tiles {
+ public:
+  Tiles(const Plan& plan, const std::vector<LayerPair>& layers, int64_t tasks)
+      : kernels_(kernels(plan.isa)),
+        layers_(layers),
+        tiles_(static_cast<std::size_t>(workers(plan.threads, tasks))) {}
+  TokenTile& of(int worker) {
+    auto& tile = tiles_[static_cast<std::size_t>(worker)];
+    if (!tile) tile = std::make_unique<TokenTile>(kernels_, layers_);
+    return *tile;
+  }
+
+ private:
+  const Kernels& kernels_;
+  const std::vector<LayerPair>& layers_;
+  std::vector<std::unique_ptr<TokenTile>> tiles_;
+};
+
 // The sample that holds this token.
 int64_t sample_of(const int64_t* offsets, int64_t begin, int64_t end, int64_t token) {
   return std::upper_bound(offsets + begin, offsets + end + 1, token) - offsets - 1;
 }
-
-struct Span {
-  int64_t begin, end;
-};
 
 // Adds all layers of samples x against samples y to out, whose element (0, 0) is theirs. A pair of
 // samples of many tokens can take minutes: the clock is asked after every block of tokens.
@@ -62,31 +82,30 @@ void add_layers(GradDotKernel kernel, const std::vector<LayerPair>& layers, Span
 
 bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
               int64_t y_samples, bool symmetric, double* out) {
-  const GradDotKernel kernel = kernels(plan.isa).grad_dot;
-  const auto x_bounds = sample_groups(layers, true, x_samples, kPoints);
-  const auto y_bounds = symmetric ? x_bounds : sample_groups(layers, false, y_samples, 4 * kPoints);
-  const auto x_groups = static_cast<int64_t>(x_bounds.size()) - 1;
-  const auto y_groups = static_cast<int64_t>(y_bounds.size()) - 1;
-  const PerWorker<double> scratch(workers(plan.threads, x_groups * y_groups),
-                                  kPairScratch + 2 * kPairBlock);
-  const auto task = [&](int64_t number, int worker, Clock& clock) {
-    const auto x = static_cast<std::size_t>(number / y_groups);
-    const auto y = static_cast<std::size_t>(number % y_groups);
-    if (symmetric && y < x) return;
-    const Span rows{x_bounds[x], x_bounds[x + 1]}, columns{y_bounds[y], y_bounds[y + 1]};
-    for (int64_t i = rows.begin; i < rows.end; ++i) {
-      std::fill(out + i * y_samples + columns.begin, out + i * y_samples + columns.end, 0.0);
-    }
-    add_layers(kernel, layers, rows, columns, out + rows.begin * y_samples + columns.begin,
-               y_samples, scratch.of(worker), clock);
-    if (!symmetric) return;
-    for (int64_t i = rows.begin; i < rows.end; ++i) {
-      for (int64_t j = std::max(i + 1, columns.begin); j < columns.end; ++j) {
-        out[j * y_samples + i] = out[i * y_samples + j];
+  const auto copy = [&](Span x, Span y, const TokenTile& tile) {
+    for (int64_t i = x.begin; i < x.end; ++i) {
+      const double* row = tile.row(i - x.begin);
+      const int64_t first = symmetric ? std::max(i, y.begin) : y.begin;
+      for (int64_t j = first; j < y.end; ++j) {
+        out[i * y_samples + j] = row[j - y.begin];
+        if (symmetric) out[j * y_samples + i] = row[j - y.begin];
       }
     }
   };
-  return run_tasks(x_groups * y_groups, plan.threads, task, plan.interrupted);
+  const auto x_bounds = sample_groups(layers, x_samples, kTokens);
+  const int64_t groups = static_cast<int64_t>(x_bounds.size()) - 1;
+  const int64_t blocks = ceil_div(y_samples, kBlock);
+  Tiles tiles(plan, layers, groups * blocks);
+  const auto task = [&](int64_t number, int worker, Clock& clock) {
+    const auto group = static_cast<std::size_t>(number / blocks);
+    const Span x{x_bounds[group], x_bounds[group + 1]};
+    const int64_t first = number % blocks * kBlock, end = std::min(y_samples, first + kBlock);
+    const Span y{symmetric ? std::max(first, x.begin) : first, end};
+    if (y.begin >= y.end) return;
+    TokenTile& tile = tiles.of(worker);
+    if (tile.fill(x, y, symmetric, clock)) copy(x, y, tile);
+  };
+  return run_tasks(groups * blocks, plan.threads, task, plan.interrupted);
 }
 
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,

@@ -97,6 +97,50 @@ def test_diagonal(backend: str, case: str, rng: np.random.Generator) -> None:
     assert_within(got, want, 1e-13 * norms(one) * norms(other) + 1e-300)
 
 
+HOSTILE = {
+    # One chain of float32 drifts by its length: every term rounds the same way.
+    "constant": lambda rng, shape: np.full(shape, rng.uniform(0.1, 1)),
+    "positive": lambda rng, shape: rng.uniform(0, 1, shape),
+    # The largest entry decides the scale, the many small ones the sum.
+    "peak": lambda rng, shape: np.where(rng.random(shape) < 0.01, 30, rng.uniform(0.1, 0.2)),
+    "sparse": lambda rng, shape: rng.standard_normal(shape) * (rng.random(shape) < 0.02),
+    "huge": lambda rng, shape: rng.standard_normal(shape) * 1e30,
+    "tiny": lambda rng, shape: rng.standard_normal(shape) * 1e-30,
+    "denormal": lambda rng, shape: rng.standard_normal(shape) * 1e-41,
+    "all sizes": lambda rng, shape: (
+        rng.standard_normal(shape) * 10.0 ** rng.integers(-18, 18, (shape[0], 1))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("shape", [(1, 1, 1, False), (1, 784, 40, True), (5, 129, 33, True)])
+def test_hostile_numbers(backend: str, kind: str, shape: tuple, rng: np.random.Generator) -> None:
+    """1e-5 of the norms at the very worst; what the type of the answer cannot hold is left out."""
+    made = [factors(rng, n, [shape], ragged=True, dtype=np.float32) for n in (19, 37)]
+    sides = []
+    for side in made:
+        (layer,) = side.layers
+        a, g = (HOSTILE[kind](rng, np.shape(v)) for v in (layer.inputs, layer.gradients))
+        layer = layer._replace(inputs=a.astype(np.float32), gradients=g.astype(np.float32))
+        sides.append(Factors((layer,)))
+    with np.errstate(under="ignore"):
+        want = reference.grad_dot(sides[0].layers, sides[1].layers)
+        budget = 1e-5 * np.outer(norms(sides[0]), norms(sides[1])) + 1e-300
+    got = kernels.grad_products(*sides, backend=backend)
+    assert_within(got, want, budget)
+
+
+def test_an_entry_depends_on_its_two_samples_alone(backend: str, rng: np.random.Generator) -> None:
+    """Neither the other samples, nor the order, nor the batch changes a bit of float32 factors."""
+    shapes = [(1, 300, 40, True), (4, 33, 70, True), (19, 5, 6, False)]
+    queries = factors(rng, 40, shapes, ragged=True, dtype=np.float32)
+    points = factors(rng, 700, shapes, ragged=True, dtype=np.float32)
+    whole = kernels.grad_products(queries, points, backend=backend)
+    part = kernels.grad_products(queries.samples(7, 31), points.samples(41, 600), backend=backend)
+    assert (part == whole[7:31, 41:600]).all()
+
+
 def test_an_example_repeated(backend: str, rng: np.random.Generator) -> None:
     """K[i, j] of a copy is K[i, i], bit for bit: duplicates are kept apart but not told apart."""
     points = factors(rng, 40, [(1, 20, 10, True), (4, 6, 5, True)])

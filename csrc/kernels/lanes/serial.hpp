@@ -33,4 +33,17 @@ struct F64 {
   static Reg widen(const uint8_t* p) { return static_cast<double>(*p); }
 };
 
+struct F32 {
+  using Reg = float;
+  static constexpr int kWidth = 1;
+
+  static Reg zero() { return 0.0f; }
+  static Reg broadcast(float x) { return x; }
+  static Reg load(const float* p) { return *p; }
+  static void store(float* p, Reg x) { *p = x; }
+  static Reg add(Reg a, Reg b) { return a + b; }
+  static Reg mul(Reg a, Reg b) { return a * b; }
+  static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }
+};
+
 }  // namespace genmem::GENMEM_ISA

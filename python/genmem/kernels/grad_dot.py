@@ -97,7 +97,9 @@ def grad_dot(
     symmetric  queries and points are the same samples: half of the work, mirrored
     k          only the k largest of each row
     returns    (M, N), or TopInfluences of (M, k); float32 if every factor is float32, else float64.
-               Sums are float64 throughout: |error| <= 1e-13 |g_i| |g_j| for float64 factors
+               |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or
+               bytes are multiplied in float32, at 1e-6 (1e-5 at the very worst), and summed over
+               layers in float64. An entry depends on its two samples alone, to the last bit
 
     Raises ValueError for layers or token counts that do not agree, k outside 1..N or a non-finite
     factor (layer and token named), BackendError if the named backend cannot run here.
@@ -125,7 +127,7 @@ def grad_dot(
 def grad_products(
     queries: Factors, points: Factors, *, backend: str = "auto", threads: int | None = None
 ) -> Float64:
-    """`grad_dot` as it was summed, (M, N) float64 whatever the factors: for sums of several."""
+    """`grad_dot` before it is rounded to float32, (M, N) float64: for sums of several."""
     q, x, _ = _sides(queries, points)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
     out: Float64 = _core.grad_dot(q, x, False, chosen, count)

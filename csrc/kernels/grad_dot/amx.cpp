@@ -1,0 +1,8 @@
+#include "kernels/lanes/amx.hpp"
+#include "kernels/grad_dot/tiles.hpp"
+
+namespace genmem::GENMEM_ISA {
+
+TokenKernel float_products() { return TileProducts<3>::kernel(); }
+
+}  // namespace genmem::GENMEM_ISA
