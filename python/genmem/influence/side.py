@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from genmem.influence import batches
-from genmem.influence.blocks import concatenate
-from genmem.influence.factors import Capture
+from genmem.influence.capture.factors import Capture
+from genmem.influence.checkpoints.trained_loss import SeenLosses
 from genmem.influence.protocols import Batch
 from genmem.influence.samples import Samples
-from genmem.influence.trained_loss import SeenLosses
+from genmem.influence.stores.blocks import concatenate
 from genmem.kernels import Factors
 from genmem.noise import normals
 

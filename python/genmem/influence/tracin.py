@@ -17,10 +17,11 @@ import numpy.typing as npt
 from torch import nn
 
 from genmem.influence import batches
-from genmem.influence.block_files import ROUNDOFF, Kept
-from genmem.influence.factors import Capture
-from genmem.influence.foreign import LoadedBy, Source
-from genmem.influence.forms import Form
+from genmem.influence.capture.factors import Capture
+from genmem.influence.capture.forms import Form
+from genmem.influence.checkpoints.foreign import LoadedBy, Source
+from genmem.influence.checkpoints.trajectory import Trajectory
+from genmem.influence.checkpoints.weights import Weights
 from genmem.influence.generated import GeneratedInfluence, generated_samples, over_samples
 from genmem.influence.products import (
     Settings,
@@ -33,10 +34,9 @@ from genmem.influence.protocols import Checkpoint, Loss, Progress, Trained
 from genmem.influence.samples import Data, Samples, read_samples
 from genmem.influence.self_influence import add_self_products, divided_draws
 from genmem.influence.side import LiveSide, Noise, Side
-from genmem.influence.store import KIND, FactorStore, stored_block
+from genmem.influence.stores.block_files import ROUNDOFF, Kept
+from genmem.influence.stores.store import KIND, FactorStore, stored_block
 from genmem.influence.traced import Traced
-from genmem.influence.trajectory import Trajectory
-from genmem.influence.weights import Weights
 from genmem.kernels import TopInfluences
 
 Float64 = npt.NDArray[np.float64]

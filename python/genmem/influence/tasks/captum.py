@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from genmem.influence import batches
-from genmem.influence.foreign import LoadFunction, load_state, loaded_by
+from genmem.influence.checkpoints.foreign import LoadFunction, load_state, loaded_by
 from genmem.influence.products import check_k, strongest
 from genmem.influence.samples import Data
 from genmem.influence.tasks.chosen import only

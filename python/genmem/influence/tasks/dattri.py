@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from genmem.influence import batches
-from genmem.influence.foreign import LoadFunction, load_state, loaded_by
+from genmem.influence.checkpoints.foreign import LoadFunction, load_state, loaded_by
 from genmem.influence.samples import Data
-from genmem.influence.store import FactorStore
+from genmem.influence.stores.store import FactorStore
 from genmem.influence.tasks.chosen import only
 from genmem.influence.traced import Traced
 from genmem.influence.tracin import TracIn

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from genmem.influence.sites import Piece, Site, Sums, Tokens, TokenSite
+from genmem.influence.capture.sites import Piece, Site, Sums, Tokens, TokenSite
 from genmem.kernels import LayerFactors
 
 Form = Literal["pairs", "norms", "tokens", "dense"]

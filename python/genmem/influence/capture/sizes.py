@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-from genmem.influence.sites import Call, Piece, Tokens
+from genmem.influence.capture.sites import Call, Piece, Tokens
 
 
 class Sizes:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from genmem.influence.weights import checkpoint_weights
+from genmem.influence.checkpoints.weights import checkpoint_weights
 
 CHECKPOINTS = [
     SimpleNamespace(lr=0.1, steps_since_previous=30, batch=16, rows=80),

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from genmem.influence.capture.sites import Site, SumSite, TokenSite
 from genmem.influence.layers import Family, ScaleFamily, TokenFamily, family_of
-from genmem.influence.sites import Site, SumSite, TokenSite
 
 
 @dataclass(frozen=True)

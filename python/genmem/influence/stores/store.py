@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from genmem import ledger
 from genmem.errors import CheckpointError, RunMismatchError
-from genmem.influence.block_files import (
+from genmem.influence.side import LiveSide
+from genmem.influence.stores.block_files import (
     ROUNDOFF,
     Block,
     Kept,
@@ -34,8 +35,7 @@ from genmem.influence.block_files import (
     rounded,
     write_block,
 )
-from genmem.influence.blocks import concatenate
-from genmem.influence.side import LiveSide
+from genmem.influence.stores.blocks import concatenate
 from genmem.kernels import Factors, LayerFactors
 
 KIND = "influence factors"

@@ -13,10 +13,10 @@ from torch import nn
 
 from genmem import ledger
 from genmem.errors import CheckpointError
-from genmem.influence.foreign import LoadedBy, adopted, weights_of
-from genmem.influence.preservation import restored
+from genmem.influence.capture.preservation import restored
+from genmem.influence.checkpoints.foreign import LoadedBy, adopted, weights_of
+from genmem.influence.checkpoints.weights import Weights, checkpoint_weight, checkpoint_weights
 from genmem.influence.samples import numpy_of
-from genmem.influence.weights import Weights, checkpoint_weight, checkpoint_weights
 
 
 class Trajectory:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from genmem.influence.products import Settings, influence_scores
 from genmem.influence.protocols import Progress
 from genmem.influence.self_influence import add_self_products
-from genmem.influence.store import FactorStore
+from genmem.influence.stores.store import FactorStore
 from genmem.kernels import TopInfluences
 
 

@@ -140,7 +140,7 @@ def test_rounding_is_within_its_bound(dtype: str, one_side: bool, tmp_path: Path
 
 def test_the_bound_of_published_numbers() -> None:
     """Golden values: two samples of a linear layer, bfloat16 on both sides."""
-    from genmem.influence.block_files import ROUNDOFF, magnitudes
+    from genmem.influence.stores.block_files import ROUNDOFF, magnitudes
     from genmem.kernels import Factors, LayerFactors
 
     a = np.array([[1, 2, 0], [0, 1, -1], [2, 0, 1], [1, 1, 1], [0, -1, 2]], np.float64)
@@ -207,7 +207,7 @@ def test_processes_write_one_store_at_a_time(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[3:]; import torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
-        "from influence.test_store_files import X, tracin\n"
+        "from influence.stores.test_store_files import X, tracin\n"
         "tracin().capture(X, Path(sys.argv[1]), part=(int(sys.argv[2]), 2))\n"
     )
     commands = [[sys.executable, "-c", code, str(tmp_path), str(i), *sys.path] for i in range(2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genmem.influence.precision import full_precision
+from genmem.influence.capture.precision import full_precision
 
 
 def test_switches_are_put_back() -> None:

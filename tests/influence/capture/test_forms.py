@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from genmem.influence import capture_factors
-from genmem.influence.forms import wants_tokens
+from genmem.influence.capture.forms import wants_tokens
 from genmem.kernels import Factors, grad_dot, grad_dot_diagonal
 
 # Golden values of two samples with two and three tokens.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
-from genmem.influence.sites import Call
+from genmem.influence.capture.sites import Call
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genmem.influence import TracIn, capture_factors
-from genmem.influence.preservation import preserved, restored
+from genmem.influence.capture.preservation import preserved, restored
 from influence.traps import randn, squares
 
 

@@ -21,18 +21,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from genmem.influence.forms import FORMS, Form, dense_layer, site_layers, site_wants_tokens
-from genmem.influence.given import Given, refuse_unreached
+from genmem.influence.capture.forms import FORMS, Form, dense_layer, site_layers, site_wants_tokens
+from genmem.influence.capture.given import Given, refuse_unreached
+from genmem.influence.capture.materialize import Materializer, single_gradients
+from genmem.influence.capture.plan import Plan, make_plan, trainable
+from genmem.influence.capture.precision import full_precision
+from genmem.influence.capture.preservation import preserved
+from genmem.influence.capture.proof import Truth, denied
+from genmem.influence.capture.recorder import Recorder, refuse_random_layers
+from genmem.influence.capture.sites import Call, Piece, Site
+from genmem.influence.capture.sizes import Sizes
 from genmem.influence.layers import Unseparable
-from genmem.influence.materialize import Materializer, single_gradients
-from genmem.influence.plan import Plan, make_plan, trainable
-from genmem.influence.precision import full_precision
-from genmem.influence.preservation import preserved
-from genmem.influence.proof import Truth, denied
 from genmem.influence.protocols import Batch, Loss
-from genmem.influence.recorder import Recorder, refuse_random_layers
-from genmem.influence.sites import Call, Piece, Site
-from genmem.influence.sizes import Sizes
 from genmem.kernels import Factors, LayerFactors
 
 

@@ -1,0 +1,1 @@
+"""Factors that outlive their capture: files, blocks, and scores without the model."""
