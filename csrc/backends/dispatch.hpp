@@ -73,6 +73,21 @@ struct LayerPair {
 bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
               int64_t y_samples, bool symmetric, double* out);
 
+// The strongest of each row.
+struct Strongest {
+  int64_t k;  // 1 .. y_samples
+  bool largest;
+  const double* x_scale;  // (M,) and (N,) factors of the products, or null: for cosines
+  const double* y_scale;
+  int64_t* index;  // (M, k)
+  double* score;   // (M, k)
+};
+
+// Descending, or ascending when the smallest are wanted; ties to the lower index. A NaN is stronger
+// than any number, so that it is seen. No (M, N) is held.
+bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
+                  int64_t y_samples, const Strongest& top);
+
 // out (N,): K_ii only.
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,
                        double* out);

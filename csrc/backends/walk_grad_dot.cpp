@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "backends/dispatch.hpp"
@@ -30,6 +31,34 @@ std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, int64_t
     first = end;
   }
   return bounds;
+}
+
+struct Scored {
+  double score;
+  int64_t index;
+};
+
+// The strongest come first.
+struct Stronger {
+  bool largest;
+  bool operator()(const Scored& a, const Scored& b) const {
+    const bool strange = std::isnan(a.score), other = std::isnan(b.score);
+    if (strange != other) return strange;
+    if (!strange && a.score != b.score) return largest ? a.score > b.score : a.score < b.score;
+    return a.index < b.index;
+  }
+};
+
+// Keeps the k strongest of all that were offered, as a heap whose root is the weakest of them.
+void offer(std::vector<Scored>& kept, int64_t k, const Scored& one, const Stronger& stronger) {
+  if (static_cast<int64_t>(kept.size()) == k) {
+    if (!stronger(one, kept.front())) return;
+    std::pop_heap(kept.begin(), kept.end(), stronger);
+    kept.back() = one;
+  } else {
+    kept.push_back(one);
+  }
+  std::push_heap(kept.begin(), kept.end(), stronger);
 }
 
 // One tile for each worker, made when it is first wanted.
@@ -106,6 +135,54 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
     if (tile.fill(x, y, symmetric, clock)) copy(x, y, tile);
   };
   return run_tasks(groups * blocks, plan.threads, task, plan.interrupted);
+}
+
+bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
+                  int64_t y_samples, const Strongest& top) {
+  const Stronger stronger{top.largest};
+  const auto x_bounds = sample_groups(layers, x_samples, kTokens);
+  const int64_t groups = static_cast<int64_t>(x_bounds.size()) - 1;
+  const int64_t blocks = ceil_div(y_samples, kBlock);
+  // Few queries: the blocks are shared out too, each part with lists of its own.
+  const int64_t parts =
+      std::min(blocks, ceil_div(kTasks, std::max(groups, static_cast<int64_t>(1))));
+  std::vector<std::vector<Scored>> lists(static_cast<std::size_t>(x_samples * parts));
+  const auto list = [&](int64_t i, int64_t part) -> std::vector<Scored>& {
+    return lists[static_cast<std::size_t>(i * parts + part)];
+  };
+  Tiles tiles(plan, layers, groups * parts);
+  const auto task = [&](int64_t number, int worker, Clock& clock) {
+    const int64_t part = number % parts;
+    const auto group = static_cast<std::size_t>(number / parts);
+    const Span x{x_bounds[group], x_bounds[group + 1]};
+    TokenTile& tile = tiles.of(worker);
+    for (int64_t block = part * blocks / parts; block < (part + 1) * blocks / parts; ++block) {
+      const Span y{block * kBlock, std::min(y_samples, (block + 1) * kBlock)};
+      if (!tile.fill(x, y, false, clock)) return;
+      for (int64_t i = x.begin; i < x.end; ++i) {
+        const double* row = tile.row(i - x.begin);
+        std::vector<Scored>& kept = list(i, part);
+        for (int64_t j = y.begin; j < y.end; ++j) {
+          double score = row[j - y.begin];
+          if (top.x_scale) score *= top.x_scale[i] * top.y_scale[j];
+          offer(kept, top.k, {score, j}, stronger);
+        }
+      }
+    }
+  };
+  if (!run_tasks(groups * parts, plan.threads, task, plan.interrupted)) return false;
+  for (int64_t i = 0; i < x_samples; ++i) {
+    std::vector<Scored>& all = list(i, 0);
+    for (int64_t part = 1; part < parts; ++part) {
+      for (const Scored& one : list(i, part)) offer(all, top.k, one, stronger);
+    }
+    std::sort(all.begin(), all.end(), stronger);
+    for (int64_t n = 0; n < top.k; ++n) {
+      top.index[i * top.k + n] = all[static_cast<std::size_t>(n)].index;
+      top.score[i * top.k + n] = all[static_cast<std::size_t>(n)].score;
+    }
+  }
+  return true;
 }
 
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,

@@ -1,3 +1,4 @@
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -64,6 +65,31 @@ py::array_t<double> grad_dot(const Layers& queries, const Layers& points, bool s
   return out;
 }
 
+py::tuple grad_dot_top(const Layers& queries, const Layers& points, std::int64_t k, bool largest,
+                       const std::optional<py::array>& query_scale,
+                       const std::optional<py::array>& point_scale, const std::string& backend,
+                       int threads) {
+  const std::int64_t m = samples_of(queries), n = samples_of(points);
+  const auto layers = pairs(queries, points, m, n);
+  if (k < 1 || k > n) throw py::value_error("grad_dot: k is not within 1 .. the number of points");
+  if (query_scale.has_value() != point_scale.has_value()) {
+    throw py::value_error("grad_dot: one side alone has a scale");
+  }
+  py::array_t<std::int64_t> index({m, k});
+  py::array_t<double> score({m, k});
+  const backends::Strongest top{
+      k,
+      largest,
+      query_scale ? interop::values(*query_scale, m, "grad_dot", "query_scale") : nullptr,
+      point_scale ? interop::values(*point_scale, n, "grad_dot", "point_scale") : nullptr,
+      index.mutable_data(),
+      score.mutable_data()};
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
+  run([&] { return backends::grad_dot_top(how, layers, m, n, top); });
+  return py::make_tuple(index, score);
+}
+
 py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& points,
                                       const std::string& backend, int threads) {
   const std::int64_t n = samples_of(queries);
@@ -81,6 +107,9 @@ py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& point
 void bind_grad_dot(py::module_& m) {
   m.def("grad_dot", &grad_dot, py::arg("queries"), py::arg("points"), py::arg("symmetric"),
         py::arg("backend"), py::arg("threads"));
+  m.def("grad_dot_top", &grad_dot_top, py::arg("queries"), py::arg("points"), py::arg("k"),
+        py::arg("largest"), py::arg("query_scale"), py::arg("point_scale"), py::arg("backend"),
+        py::arg("threads"));
   m.def("grad_dot_diagonal", &grad_dot_diagonal, py::arg("queries"), py::arg("points"),
         py::arg("backend"), py::arg("threads"));
 }

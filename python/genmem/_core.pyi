@@ -66,6 +66,16 @@ def kde_gradient(
 def grad_dot(
     queries: list[_Layer], points: list[_Layer], symmetric: bool, backend: str, threads: int
 ) -> _Float64: ...
+def grad_dot_top(
+    queries: list[_Layer],
+    points: list[_Layer],
+    k: int,
+    largest: bool,
+    query_scale: _Float64 | None,
+    point_scale: _Float64 | None,
+    backend: str,
+    threads: int,
+) -> tuple[_Int64, _Float64]: ...
 def grad_dot_diagonal(
     queries: list[_Layer], points: list[_Layer], backend: str, threads: int
 ) -> _Float64: ...

@@ -1,5 +1,7 @@
 """grad_dot against the gradients themselves: ragged tokens, bias, symmetry, top-k, diagonal."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -178,12 +180,74 @@ class TestTopK:
         assert (got.indices == order).all()
         assert (got.scores == np.take_along_axis(full, order, axis=1)).all()
 
+    def test_in_parts_and_in_both_directions(self, backend: str, rng: np.random.Generator) -> None:
+        """Blocks of points that are shared out among tasks, ties across them, the smallest too."""
+        queries = factors(rng, 3, [(1, 4, 3, True)])
+        points = factors(rng, 1700, [(1, 4, 3, True)])
+        (layer,) = points.layers
+        for v in (layer.inputs, layer.gradients):
+            v[1200:1300] = v[:100]
+        full = kernels.grad_dot(queries, points, backend=backend)
+        for sign in (-1, 1):
+            got = kernels.grad_dot(
+                queries, points, k=700, largest=sign < 0, backend=backend, threads=2
+            )
+            order = np.argsort(sign * full, axis=1, kind="stable")[:, :700]
+            assert (got.indices == order).all()
+
+    def test_a_nan_is_seen(self, backend: str) -> None:
+        """Beyond the largest float64 the products of two samples may have no value."""
+        big = np.array([[1e300, -1e300], [1.0, 1.0], [2.0, 0.0]])
+        both = Factors((LayerFactors("fc", big, np.ones((3, 1)), np.arange(4), False),))
+        got = kernels.grad_dot(both, both, k=3, backend=backend)
+        assert np.isinf(got.scores[0, 0])
+        assert np.isfinite(got.scores[1:]).all()
+
     def test_ties_go_to_the_lower_index(self) -> None:
         got = kernels.top_k(np.array([[1.0, 3.0, 3.0, 0.0, 3.0, 2.0]]), 4)
         assert got.indices.tolist() == [[1, 2, 4, 5]]
 
     def test_k_of_all(self) -> None:
         assert kernels.top_k(np.array([[2.0, 2.0, 5.0]]), 3).indices.tolist() == [[2, 0, 1]]
+
+
+class TestForms:
+    SHAPES: ClassVar = [(1, 20, 10, True), (4, 6, 5, False), (2, 3, 3, True)]
+
+    def test_cosine(self, backend: str, rng: np.random.Generator) -> None:
+        points = factors(rng, 40, self.SHAPES, ragged=True)
+        for layer in points.layers:
+            layer.gradients[layer.offsets[3] : layer.offsets[4]] = 0
+        got = kernels.grad_dot(points, points, cosine=True, backend=backend)
+        norm = norms(points)
+        want = reference.grad_dot(points.layers, points.layers)
+        live = norm > 0
+        assert not live[3]
+        assert (got[3] == 0).all()
+        assert (got[:, 3] == 0).all()
+        assert_within(
+            got[live][:, live], want[live][:, live] / np.outer(norm, norm)[live][:, live], 1e-12
+        )
+        top = kernels.grad_dot(points, points, cosine=True, k=5, backend=backend)
+        assert (top.indices == np.argsort(-got, axis=1, kind="stable")[:, :5])[live].all()
+
+    def test_parts(self, backend: str, rng: np.random.Generator) -> None:
+        queries, points = factors(rng, 5, self.SHAPES), factors(rng, 30, self.SHAPES)
+        layers = kernels.grad_dot(queries, points, parts=range(3), backend=backend)
+        for number, got in enumerate(layers):
+            want = reference.grad_dot([queries.layers[number]], [points.layers[number]])
+            assert_within(got, want, 1e-12 * np.abs(want).max())
+        two = kernels.grad_dot(queries, points, parts=[1, 0, 1], backend=backend)
+        assert_within(two[0], layers[1], 0)
+        assert_within(two[1], layers[0] + layers[2], 1e-12 * np.abs(two).max())
+
+    @pytest.mark.parametrize("parts", [[0, 1], [0, 2, 0], [0, -1, 1], [0.0, 1.0, 2.0]])
+    def test_refused_parts(self, parts: list, rng: np.random.Generator) -> None:
+        one = factors(rng, 3, self.SHAPES)
+        with pytest.raises(ValueError, match="parts"):
+            kernels.grad_dot(one, one, parts=parts)
+        with pytest.raises(ValueError, match="neither k nor cosine"):
+            kernels.grad_dot(one, one, parts=[0, 0, 0], cosine=True)
 
 
 def test_samples_are_views(rng: np.random.Generator) -> None:

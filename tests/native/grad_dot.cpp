@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "runs.hpp"
 
@@ -153,6 +154,28 @@ void check(const Case& c, Suite& suite) {
       for (std::size_t i = 0; i <= j; ++i) {
         within(plain, both[i * n + j], want_square[at++]);
         plain.check(both[i * n + j] == both[j * n + i], "not symmetric", c.name);
+      }
+    }
+    Tally& strongest = suite.report.of(isa, "grad_dot_top");
+    const std::int64_t k = std::min<std::int64_t>(c.n, 7);
+    std::vector<std::int64_t> index(m * static_cast<std::size_t>(k));
+    const std::vector<double> best =
+        same_by_threads(strongest, c, c.m * k, [&](const backends::Plan& plan, double* out) {
+          return backends::grad_dot_top(plan, rectangle, c.m, c.n,
+                                        {k, true, nullptr, nullptr, index.data(), out});
+        });
+    for (std::size_t i = 0; i < m; ++i) {
+      std::vector<double> row(got.begin() + static_cast<std::ptrdiff_t>(i * n),
+                              got.begin() + static_cast<std::ptrdiff_t>((i + 1) * n));
+      for (std::size_t r = 0; r < static_cast<std::size_t>(k); ++r) {
+        const std::size_t at = i * static_cast<std::size_t>(k) + r;
+        strongest.check(row[static_cast<std::size_t>(index[at])] == best[at], "another product",
+                        c.name);
+      }
+      std::sort(row.begin(), row.end(), std::greater<>());
+      for (std::size_t r = 0; r < static_cast<std::size_t>(k); ++r) {
+        strongest.check(row[r] == best[i * static_cast<std::size_t>(k) + r], "not the strongest",
+                        c.name);
       }
     }
     Tally& diagonal = suite.report.of(isa, "grad_dot_diagonal");

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, overload
 
@@ -15,9 +15,6 @@ from genmem.kernels.native import backend_and_threads, check_finite
 
 Float64 = npt.NDArray[np.float64]
 _NativeLayer: TypeAlias = tuple[AnyArray, AnyArray, AnyArray, bool]
-
-# Rows of the (M, N) answer that the top-k form holds at a time: 16 MiB of float64.
-_TOP_K_DOUBLES = 1 << 21
 
 
 class LayerFactors(NamedTuple):
@@ -67,6 +64,9 @@ def grad_dot(
     *,
     symmetric: bool = False,
     k: None = None,
+    largest: bool = True,
+    cosine: bool = False,
+    parts: Sequence[int] | None = None,
     backend: str = "auto",
     threads: int | None = None,
 ) -> FloatArray: ...
@@ -77,6 +77,9 @@ def grad_dot(
     *,
     symmetric: Literal[False] = False,
     k: int,
+    largest: bool = True,
+    cosine: bool = False,
+    parts: None = None,
     backend: str = "auto",
     threads: int | None = None,
 ) -> TopInfluences: ...
@@ -86,6 +89,9 @@ def grad_dot(
     *,
     symmetric: bool = False,
     k: int | None = None,
+    largest: bool = True,
+    cosine: bool = False,
+    parts: Sequence[int] | None = None,
     backend: str = "auto",
     threads: int | None = None,
 ) -> FloatArray | TopInfluences:
@@ -95,8 +101,13 @@ def grad_dot(
 
     queries    M samples;  points  N samples with the same layers
     symmetric  queries and points are the same samples: half of the work, mirrored
-    k          only the k largest of each row
-    returns    (M, N), or TopInfluences of (M, k); float32 if every factor is float32, else float64.
+    k          only the k largest of each row; no (M, N) is held
+    largest    False: the k smallest, in ascending order
+    cosine     K[i, j] / (|g_i| |g_j|), and 0 where a gradient is zero
+    parts      per layer the number of the part that it belongs to: a matrix for each part, as for
+               layers (range(L)) or checkpoints. Not with k, nor with cosine
+    returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
+               is float32, else float64.
                |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or
                bytes are multiplied in float32, at 1e-6 (1e-5 at the very worst), and summed over
                layers in float64. An entry depends on its two samples alone, to the last bit
@@ -108,19 +119,24 @@ def grad_dot(
         raise ValueError(
             "grad_dot: symmetric=True, but points is not queries; pass the same factors twice"
         )
+    if parts is not None and (k is not None or cosine):
+        raise ValueError("grad_dot: parts are matrices of products; neither k nor cosine goes with")
     q, x, dtype = _sides(queries, points)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
+    if parts is not None:
+        blocks = [_core.grad_dot(*some, symmetric, chosen, count) for some in _divided(q, x, parts)]
+        return np.stack(blocks).astype(dtype, copy=False)
+    scales = _inverse_norms(q, x, chosen, count) if cosine else None
     if k is None:
-        return np.asarray(_core.grad_dot(q, x, symmetric, chosen, count)).astype(dtype, copy=False)
+        out = _core.grad_dot(q, x, symmetric, chosen, count)
+        if scales is not None:
+            out *= scales[0][:, None]
+            out *= scales[1]
+        return np.asarray(out).astype(dtype, copy=False)
     if not 1 <= k <= len(points):
         raise ValueError(f"grad_dot: k is {k}; 1..{len(points)} is wanted, the number of points")
-    step = max(1, _TOP_K_DOUBLES // len(points))
-    blocks = [
-        top_k(_core.grad_dot(_native(part, "queries")[0], x, False, chosen, count), k)
-        for part in _parts(queries, step)
-    ]
-    indices = np.concatenate([block.indices for block in blocks])
-    scores = np.concatenate([block.scores for block in blocks])
+    left, right = (None, None) if scales is None else scales
+    indices, scores = _core.grad_dot_top(q, x, k, largest, left, right, chosen, count)
     return TopInfluences(indices, scores.astype(dtype, copy=False))
 
 
@@ -161,9 +177,31 @@ def top_k(products: FloatArray, k: int) -> TopInfluences:
     return TopInfluences(indices, np.take_along_axis(products, indices, axis=1))
 
 
-def _parts(factors: Factors, step: int) -> Iterator[Factors]:
-    for start in range(0, len(factors), step):
-        yield factors.samples(start, min(start + step, len(factors)))
+def _divided(
+    q: list[_NativeLayer], x: list[_NativeLayer], parts: Sequence[int]
+) -> Iterator[tuple[list[_NativeLayer], list[_NativeLayer]]]:
+    """Both sides of the layers of part 0, 1, ..."""
+    of = np.asarray(parts)
+    if of.shape != (len(q),) or of.dtype.kind not in "iu" or of.min() < 0:
+        raise ValueError(
+            f"grad_dot: parts is {parts!r}; {len(q)} numbers from 0 on are wanted, one per layer"
+        )
+    for part in range(int(of.max()) + 1):
+        at = np.flatnonzero(of == part)
+        if not len(at):
+            raise ValueError(f"grad_dot: parts has no layer of part {part}, but later ones")
+        yield [q[layer] for layer in at], [x[layer] for layer in at]
+
+
+def _inverse_norms(
+    q: list[_NativeLayer], x: list[_NativeLayer], backend: str, threads: int
+) -> tuple[Float64, Float64]:
+    """1 / |g| of every sample of both sides, 0 for a zero gradient."""
+    out = []
+    for side in (q,) if x is q else (q, x):
+        norm = np.sqrt(_core.grad_dot_diagonal(side, side, backend, threads))
+        out.append(np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0))
+    return out[0], out[-1]
 
 
 def _slice(layer: LayerFactors, start: int, stop: int) -> LayerFactors:
