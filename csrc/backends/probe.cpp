@@ -63,7 +63,10 @@ const char* missing_for_amx() {
 
 }  // namespace
 
-bool has_vnni() { return leaf7().ecx >> 11 & 1; }
+bool has_vnni() {
+  static const bool hidden = std::getenv("GENMEM_NO_VNNI") != nullptr;
+  return !hidden && (leaf7().ecx >> 11 & 1);
+}
 #else
 bool has_vnni() { return false; }
 #endif

@@ -30,7 +30,8 @@ class BackendUnavailable : public std::exception {
   std::string message_;
 };
 
-// Whether AVX-512 has dot products of bytes; without, bytes are screened as floats.
+// Whether AVX-512 has dot products of integers; without, AVX2 screens, and bytes as floats. The
+// environment variable GENMEM_NO_VNNI hides them, for tests of that path where they are.
 bool has_vnni();
 
 // CPUs this process may use: affinity and cgroup quota, or OMP_NUM_THREADS when it is set. Throws

@@ -34,6 +34,18 @@ def test_no_fault_on_any_backend(builds: Builds, variant: str) -> None:
         assert screened >= {(backend, work) for work in SCREENED}
 
 
+@pytest.mark.parametrize("variant", ["plain"])
+def test_avx512_without_products_of_integers(
+    builds: Builds, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the processor has them, the screen for those without would never run."""
+    if _core.backend_states().get("avx512", "absent"):
+        pytest.skip("no AVX-512 on this machine")
+    monkeypatch.setenv("GENMEM_NO_VNNI", "1")
+    done = builds.run(variant, "--small", "--every", "3", "--backend", "avx512")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("variant", "fault", "said"),
     [

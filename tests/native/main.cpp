@@ -43,6 +43,8 @@ constexpr Shape kShapes[] = {
     {17, 3, 2050}, {17, 4, 2049}, {17, 33, 2049}, {31, 16, 2300}, {64, 3, 300}, {64, 4, 2049},
     {65, 1, 300},  {65, 33, 300}, {100, 4, 2049}, {300, 4, 2049}, {784, 1, 70}, {784, 4, 70},
 };
+// Several chunks, that tasks share out and tell each other about: in every run.
+constexpr Shape kChunkShapes[] = {{19, 5, 17000}, {67, 4, 8200}};
 constexpr Shape kLargeShapes[] = {
     {2, 33, 17000}, {16, 33, 8300}, {17, 33, 8300},  {20, 1100, 2050}, {31, 20, 17000},
     {64, 33, 8200}, {65, 4, 8200},  {65, 35, 8500},  {100, 4, 17000},  {131, 70, 2049},
@@ -89,6 +91,7 @@ int check_all(const Options& options) {
     }
   }
   std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+  shapes.insert(shapes.end(), std::begin(kChunkShapes), std::end(kChunkShapes));
   if (!options.small) shapes.insert(shapes.end(), std::begin(kLargeShapes), std::end(kLargeShapes));
   for (std::size_t shape = 0; shape < shapes.size(); ++shape) {
     for (std::size_t type = 0; type < std::size(kTypes); ++type) {

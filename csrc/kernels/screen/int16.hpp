@@ -72,11 +72,11 @@ struct Int16Screen {
   static void pack_queries(const ScreenRows& s) {
     const int64_t groups = pairs(s.from.cols);
     int32_t* panel = static_cast<int32_t*>(s.packed);
-    int32_t* row = reinterpret_cast<int32_t*>(s.scratch + row_floats(s.from.cols));
+    int16_t* row = reinterpret_cast<int16_t*>(s.scratch + row_floats(s.from.cols));
     for (int64_t i = 0; i < s.count; ++i) {
       frame_row(s, s.begin + i, s.scratch);
-      bound_query(s, i, round_row(s, i, reinterpret_cast<int16_t*>(row)));
-      for (int64_t c = 0; c < groups; ++c) panel[c * kPanelWidth + i] = row[c];
+      bound_query(s, i, round_row(s, i, row));
+      for (int64_t c = 0; c < groups; ++c) memcpy(panel + c * kPanelWidth + i, row + 2 * c, 4);
     }
     for (int64_t i = s.count; i < kPanelWidth; ++i) {
       for (int64_t c = 0; c < groups; ++c) panel[c * kPanelWidth + i] = 0;

@@ -15,7 +15,8 @@ class Work:
     backend    the instruction set that ran: "serial", "avx2", "avx512", "amx" or "neon"
     screened   whether a certified low-precision screen went before the exact distances
     pairs      (query, point) pairs in question
-    distances  pairs whose distance was computed exactly; the others were ruled out by a bound
+    distances  pairs whose distance was computed exactly; the others were ruled out by a bound.
+               On several threads it may vary, as they tell each other how near they have come
     error      (M,) or (H, M), for a Gaussian log_kde: certified |log p - exact log p| of each
                answer, in nats; else None
     """
