@@ -151,6 +151,17 @@ def test_a_load_function_that_gives_a_module(checkpoints: list[dict[str, Tensor]
     close(got.attribute(train, test), want.attribute(train, test))
 
 
+def test_the_task_may_be_dattris_own(checkpoints: list[dict[str, Tensor]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        task = pytest.importorskip("dattri.task")
+    theirs = task.AttributionTask(loss, MODEL, checkpoints, target)
+    train, test = loader(N, 0), loader(Q, 5)
+    got = TracInAttributor(theirs, WEIGHTS, False).attribute(train, test)
+    want = TracInAttributor(AttributionTask(loss, MODEL, checkpoints, target), WEIGHTS, False)
+    close(got, want.attribute(train, test))
+
+
 def test_what_is_not_taken_is_said(checkpoints: list[dict[str, Tensor]]) -> None:
     task = AttributionTask(loss, MODEL, checkpoints)
     assert task.get_checkpoints() == checkpoints

@@ -132,7 +132,12 @@ class Capture:
     def _evaluating(self) -> Iterator[None]:
         refuse_random_layers(self.model)
         device = next(iter(self._parameters.values())).device
-        with preserved(self.model), full_precision(device), torch.enable_grad():
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            preserved(self.model),
+            full_precision(device),
+        ):
             yield
 
     def _layers(self, plan: Plan, given: Given, scale: float) -> Iterator[LayerFactors]:

@@ -1,4 +1,4 @@
-"""Full float32 products on GPUs, whose convolutions are rounded to 11 bits (TF32) by default."""
+"""Full float32 products: no autocast, and no TF32, to which GPUs round convolutions by default."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import torch
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Products of float32 keep all digits on `device`; the settings are put back afterwards."""
+    """Products of float32 keep all digits on `device`; the settings are put back afterwards.
+
+    An autocast that the loss itself enters is part of the loss, and stays.
+    """
     held: list[tuple[Any, str, Any]] = []
     if device.type == "cuda":
         matmul: Any = torch.backends.cuda.matmul
@@ -25,7 +28,8 @@ def full_precision(device: torch.device) -> Iterator[None]:
     try:
         for target, name, _ in held:
             setattr(target, name, "ieee" if name == "fp32_precision" else False)
-        yield
+        with torch.autocast(device.type, enabled=False):
+            yield
     finally:
         for target, name, value in held:
             setattr(target, name, value)

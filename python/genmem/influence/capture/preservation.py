@@ -40,14 +40,17 @@ def preserved(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def restored(model: nn.Module) -> Iterator[None]:
-    """`preserved`, and every weight and the content of every .grad too: a copy of each is held."""
-    held = _copies(model.parameters())
-    gradients = _copies(p.grad for p in model.parameters() if p.grad is not None)
-    with preserved(model):
+    """`preserved`, and every weight and the content of every .grad too: a copy of each is held.
+
+    Inside, tensors are made for autograd, whatever mode the caller is in.
+    """
+    with torch.inference_mode(False), preserved(model):
+        held = _copies(model.parameters())
+        held += _copies(p.grad for p in model.parameters() if p.grad is not None)
         try:
             yield
         finally:
-            _put_back(held + gradients)
+            _put_back(held)
 
 
 def _rewritten(modules: Iterable[nn.Module]) -> list[Tensor]:
