@@ -14,6 +14,7 @@ from genmem.studies.correlation import Correlation as Correlation
 from genmem.studies.correlation import kendall as kendall
 from genmem.studies.correlation import partial_spearman as partial_spearman
 from genmem.studies.correlation import spearman as spearman
+from genmem.studies.influence_study import influence_study as influence_study
 from genmem.studies.overlap import Overlap as Overlap
 from genmem.studies.overlap import RankBiasedOverlap as RankBiasedOverlap
 from genmem.studies.overlap import overlap as overlap

@@ -78,12 +78,13 @@ def own_top(scores: npt.ArrayLike, own: npt.ArrayLike, *, level: float = 0.95) -
         raise ValueError(f"own_top: own wants {count} positions in 0..{total - 1}")
     mine = values[np.arange(count), at][:, None]
     ranks = 1 + (values > mine).sum(axis=1) + ((values == mine).sum(axis=1) - 1) / 2
+    return OwnTop(top_rate(ranks, total, level), float((1 / ranks).mean()), ranks)
+
+
+def top_rate(ranks: Float64, total: int, level: float = 0.95) -> Share:
+    """How many of the ranks, each among `total`, are 1."""
     rate = float((ranks == 1).mean())
-    return OwnTop(
-        Share(rate, *wilson(rate, count, level), 1 / total, count),
-        float((1 / ranks).mean()),
-        np.asarray(ranks, np.float64),
-    )
+    return Share(rate, *wilson(rate, len(ranks), level), 1 / total, len(ranks))
 
 
 def class_agreement(
