@@ -115,6 +115,26 @@ def test_influence_is_tracin(traced: tuple[Path, Any], trained: Path) -> None:
     assert ", ".join(map(str, want)) in got.stdout
 
 
+def test_influence_on_generated_samples(trained: Path, tmp_path: Path) -> None:
+    from genmem.ledger import read_unit
+
+    words = ["--run", str(trained), "--draws", "2", "--samples", "7", "--top", "2"]
+    got = invoke("influence", "digits", *SMOKE, *words, "--generated", "5", "--out", str(tmp_path))
+    assert got.exit_code == 0, got.output
+    found = TracIn(Run.load(trained), draws=2).influence_on_generated(5, DATA)
+    overall = pd.read_parquet(tmp_path / "scores/generated_influence.parquet")
+    np.testing.assert_allclose(overall["influence"], found.overall, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(overall["error"], found.error, rtol=1e-5, atol=1e-9)
+    table = pd.read_parquet(tmp_path / "influence/generated.parquet")
+    mine = table[(table["index"] == 3) & (table["side"] == "proponent")]
+    want = np.argsort(-found.scores[3], kind="stable")[:2]
+    assert mine["train_index"].tolist() == DATA.index[want].tolist()
+    assert read_unit(tmp_path / "generated.safetensors")[0]["pixels"].shape == (5, 1, 8, 8)
+    most = DATA.index[np.argmax(found.overall)]
+    assert "5 generated samples: training samples that raise and lower" in got.stdout
+    assert f"raise: {most} (" in got.stdout
+
+
 def test_influence_does_not_trace_twice(traced: tuple[Path, Any], trained: Path) -> None:
     out, _ = traced
     before = (out / "scores/self_influence.parquet").stat().st_mtime_ns

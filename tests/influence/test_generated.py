@@ -40,10 +40,11 @@ def test_samples_of_the_last_model_are_the_queries(
     got = tracin.influence_on_generated(7, data, sample_seed=3)
     np.testing.assert_array_equal(got.samples.x, run.sample(7, 3))
     # The recipe decides what a model sees: binarised models are asked about binary draws.
-    z = Inputs(run.recipe, got.samples).batch(np.arange(7)).double()
-    x = Inputs(run.recipe, data).batch(np.arange(20)).double()
+    z = torch.from_numpy(run.sample(7, 3)).double()
     if run.recipe.binarize:
+        z = Inputs(run.recipe, got.samples).batch(np.arange(7)).double()
         assert set(np.unique(z)) <= {0.0, 1.0}
+    x = Inputs(run.recipe, data).batch(np.arange(20)).double()
     want = np.zeros((7, 20))
     for c, weight in enumerate(tracin.weights):
         model = run.model(c).double()

@@ -62,12 +62,24 @@ def influence(
     draws: Annotated[
         int, typer.Option("--draws", min=2, help="Latent draws per gradient; an even number.")
     ] = 16,
+    generated: Annotated[
+        int,
+        typer.Option(
+            "--generated",
+            metavar="N",
+            min=0,
+            help="Samples drawn from the trained model, and the training samples that raise or "
+            "lower their likelihood.",
+        ),
+    ] = 0,
     limit: Limit = None,
     debug: Debug = False,
 ) -> None:
     """Trace the influence of samples of DATA on themselves and on each other through a training.
 
-    Writes scores/self_influence.parquet (both forms) and influence/proponents.parquet.
+    Writes scores/self_influence.parquet (both forms) and influence/proponents.parquet; with
+    --generated also scores/generated_influence.parquet (by training sample, on average),
+    influence/generated.parquet (by generated sample) and generated.safetensors (the pictures).
     """
     from genmem import datasets, training
     from genmem.influence import TracIn
@@ -83,6 +95,7 @@ def influence(
     recipe = recipe_of(held, preset.value, Objective.elbo.value, seed)
     given = None if run is None else _given(run, held)
     bind(directory, _identity(held, given, recipe, draws, seed))
+    drives: list[str] = []
     with progress() as tell:
         trained = given or training.train(recipe, held, directory / "model", progress=tell)
         tracin = TracIn(trained, draws=draws, seed=seed, threads=threads, progress=tell)
@@ -90,13 +103,39 @@ def influence(
         positions = np.argsort(-own, kind="stable")[:10] if asked is None else asked
         table = influence_table(tracin, held, positions, top)
         write_table(directory / "influence" / "proponents.parquet", table)
+        if generated:
+            drives = _generated(directory, tracin, held, generated, top, seed)
     typer.echo("sample   self-influence   strongest proponents")
     for position in positions:
         name = held.index[position]
         rows = table[(table["index"] == name) & (table["side"] == "proponent")]
         listed = ", ".join(str(other) for other in rows["train_index"])
         typer.echo(f"{name:<8} {own[position]:<16.4g} {listed}")
+    for line in drives:
+        typer.echo(line)
     typer.echo(f"tables: {directory}")
+
+
+def _generated(
+    directory: Path, tracin: TracIn, data: Dataset, count: int, top: int, seed: int
+) -> list[str]:
+    """Write what drives the samples that the model draws; the lines that say it."""
+    from genmem.studies.samples import generated_tables, write_images
+    from genmem.studies.stages import write_table
+
+    overall, table, drawn = generated_tables(tracin, data, count, top, seed)
+    write_table(directory / "scores" / "generated_influence.parquet", overall)
+    write_table(directory / "influence" / "generated.parquet", table)
+    write_images(directory / "generated.safetensors", drawn, range(count))
+    ordered = overall.sort_values("influence", ascending=False, kind="stable")
+    lines = [f"{count} generated samples: training samples that raise and lower their likelihood"]
+    for name, some in (("raise", ordered.head(top)), ("lower", ordered.iloc[::-1].head(top))):
+        told = (
+            f"{row.index_} ({row.influence:.3g} +- {row.error:.2g})"
+            for row in some.rename(columns={"index": "index_"}).itertuples()
+        )
+        lines.append(f"  {name}: {', '.join(told)}")
+    return lines
 
 
 def _identity(

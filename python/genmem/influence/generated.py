@@ -45,7 +45,8 @@ def generated_samples(run: Any, count: int, seed: int) -> Data:
         )
     from genmem.datasets import Dataset
 
-    return Dataset(name="generated", x=run.sample(count, seed))
+    # Pictures in [0, 1] as they are: the values that happen to occur are not their range.
+    return Dataset(name="generated", x=run.sample(count, seed), value_range=(0.0, 1.0))
 
 
 def over_samples(scores: Float64) -> tuple[Float64, Float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,12 +75,35 @@ def influence_table(tracin: TracIn, data: Dataset, chosen: Int64, k: int) -> pd.
 
     with single_thread():
         matrix = tracin.influence(data.take(chosen), data)
+    return _strongest(data.index[chosen], matrix, data.index, k)
+
+
+def generated_tables(
+    tracin: TracIn, data: Dataset, count: int, k: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame, Dataset]:
+    """What drives `count` samples that the model of a run draws.
+
+    By training sample: index, influence (mean over the generated ones, in nats: positive raises
+    their likelihood), error (its standard error). By generated sample, as in `influence_table`,
+    index being its number. And the generated samples.
+    """
+    from genmem.models import single_thread
+
+    with single_thread():
+        found = tracin.influence_on_generated(count, data, sample_seed=seed)
+    columns = {"influence": found.overall, "error": found.error}
+    overall = pd.DataFrame({"index": data.index, **columns})
+    drawn: Any = found.samples
+    return overall, _strongest(drawn.index, np.asarray(found.scores), data.index, k), drawn
+
+
+def _strongest(queries: Int64, matrix: Float64, names: Int64, k: int) -> pd.DataFrame:
     rows = []
-    for position, scores in zip(chosen, matrix, strict=True):
+    for query, scores in zip(queries, matrix, strict=True):
         for side, signed in (("proponent", scores), ("opponent", -scores)):
             best = top(signed, min(k, len(scores)))
             rows += [
-                (data.index[position], side, rank, data.index[other], scores[other])
+                (query, side, rank, names[other], scores[other])
                 for rank, other in enumerate(best, start=1)
                 if signed[other] > 0
             ]
