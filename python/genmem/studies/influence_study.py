@@ -129,30 +129,32 @@ class _Study:
     def run_all(self) -> None:
         stages = Stages(self.directory, self.progress)
         do, within = stages.do, stages.within
-        do("train", ["models/trained"], lambda: self._trained(within("train")))
+        do("train", ["models/trained"], partial(self._train, "trained", within("train")))
         do("own top", ["scores/own_top.parquet"], partial(self._own_top, within("own top")))
         do("proponents", ["influence/proponents.parquet", "scores/classes.parquet"],
            partial(self._proponents, within("proponents")))  # fmt: skip
         do("self-influence", ["scores/self_influence.parquet"],
            partial(self._self_influence, within("self-influence")))  # fmt: skip
         if self.foreign is not None:
-            do("train mixed", ["models/mixed"], lambda: self._mixed(within("train mixed")))
+            mix = partial(self._train, "mixed", within("train mixed"))
+            do("train mixed", ["models/mixed"], mix)
             do("cleaning", ["scores/cleaning.parquet"], partial(self._cleaning, within("cleaning")))
         do("summary", ["summary.json"], partial(self._summary, stages), last=True)
-
-    def _trained(self, tell: Progress | None = None) -> Run:
-        from genmem.training import train
-
-        return train(self.recipe, self.train, self.directory / "models/trained", progress=tell)
 
     def _mixture(self) -> Dataset:
         assert self.foreign is not None
         return joined(self.train, self.foreign)
 
-    def _mixed(self, tell: Progress | None = None) -> Run:
+    def _train(self, name: str, tell: Progress) -> None:
         from genmem.training import train
 
-        return train(self.recipe, self._mixture(), self.directory / "models/mixed", progress=tell)
+        data = self.train if name == "trained" else self._mixture()
+        train(self.recipe, data, self.directory / "models" / name, progress=tell)
+
+    def _run(self, name: str) -> Run:
+        from genmem.training import Run
+
+        return Run.load(self.directory / "models" / name)
 
     def _tracin(self, run: Run, tell: Progress, **options: Any) -> TracIn:
         from genmem.influence import TracIn
@@ -171,7 +173,9 @@ class _Study:
 
         own = np.arange(min(self.sizes.queries, len(self.train)))
         with single_thread():
-            scores = self._tracin(self._trained(), tell).influence(self.train.take(own), self.train)
+            scores = self._tracin(self._run("trained"), tell).influence(
+                self.train.take(own), self.train
+            )
         found = own_top(scores, own)
         strongest = scores.argmax(axis=1)
         table = {
@@ -188,7 +192,7 @@ class _Study:
 
         queries = self.test.take(np.arange(min(self.sizes.queries, len(self.test))))
         with single_thread():
-            scores = self._tracin(self._trained(), tell).influence(queries, self.train)
+            scores = self._tracin(self._run("trained"), tell).influence(queries, self.train)
         assert queries.y is not None
         assert self.train.y is not None
         found = class_agreement(scores, queries.y, self.train.y)
@@ -225,7 +229,7 @@ class _Study:
     def _self_influence(self, tell: Progress) -> None:
         from genmem.models import single_thread
 
-        run = self._trained()
+        run = self._run("trained")
         with single_thread():
             tracin = self._tracin(run, tell)
             table = {
@@ -239,7 +243,7 @@ class _Study:
     def _cleaning(self, tell: Progress) -> None:
         from genmem.models import single_thread
 
-        run, mixture = self._mixed(), self._mixture()
+        run, mixture = self._run("mixed"), self._mixture()
         last = [0.0] * (len(run.checkpoints) - 1) + [1.0]
         with single_thread():
             own = self._tracin(run, tell, weights=last).self_influence(mixture)
