@@ -2,17 +2,18 @@
 
 namespace genmem {
 
-#define GENMEM_DECLARE(isa)               \
-  namespace isa {                         \
-  void panels(const Panels&);             \
-  void distances(const DistanceBlock&);   \
-  void distances_to(const DistanceList&); \
-  void knn(KnnBlock&);                    \
-  Slots log_kde(const KdeChunk&);         \
-  void kde_gradient(const KdeGradient&);  \
-  void grad_dot(const GradDotBlock&);     \
-  TokenKernel float_products();           \
-  TokenKernel double_products();          \
+#define GENMEM_DECLARE(isa)                 \
+  namespace isa {                           \
+  void panels(const Panels&);               \
+  void distances(const DistanceBlock&);     \
+  void distances_to(const DistanceList&);   \
+  void knn(KnnBlock&);                      \
+  Slots log_kde(const KdeChunk&);           \
+  void kde_gradient(const KdeGradient&);    \
+  void grad_dot(const GradDotBlock&);       \
+  double grad_dot_pair(const GradDotPair&); \
+  TokenKernel float_products();             \
+  TokenKernel double_products();            \
   }
 
 GENMEM_DECLARE(serial)
@@ -46,7 +47,7 @@ namespace {
 // `tiles` is the set that multiplies floats.
 #define GENMEM_KERNELS(isa, tiles)                                                           \
   isa::panels, isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::kde_gradient, \
-      isa::grad_dot, isa::double_products(), tiles::float_products()
+      isa::grad_dot, isa::grad_dot_pair, isa::double_products(), tiles::float_products()
 
 Kernels make(Isa isa) {
   switch (isa) {

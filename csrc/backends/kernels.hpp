@@ -18,6 +18,7 @@ struct Kernels {
   LogKdeKernel log_kde;
   KdeGradientKernel kde_gradient;
   GradDotKernel grad_dot;
+  GradDotPairKernel grad_dot_pair;
   TokenKernel double_products;
   TokenKernel float_products;
   ScreenKernel screen;        // panel 0: none, every distance is computed

@@ -80,31 +80,44 @@ class Tiles {
   std::vector<std::unique_ptr<TokenTile>> tiles_;
 };
 
-// The sample that holds this token.
-int64_t sample_of(const int64_t* offsets, int64_t begin, int64_t end, int64_t token) {
-  return std::upper_bound(offsets + begin, offsets + end + 1, token) - offsets - 1;
+// Whether the rows may be read as they lie, and are wide enough, or few enough, for lanes of
+// features. A pair of samples of many tokens can take minutes, and is worked on in blocks.
+bool plain(const LayerPair& layer, int64_t token_pairs) {
+  for (int operand = 0; operand < 2; ++operand) {
+    const Matrix& x = operand == 0 ? layer.x.inputs : layer.x.gradients;
+    const Matrix& y = operand == 0 ? layer.y.inputs : layer.y.gradients;
+    if (x.dtype != y.dtype || x.dtype == Dtype::uint8) return false;
+    if (x.col_stride != 1 || y.col_stride != 1) return false;
+    if (x.cols < 16 && token_pairs > 64) return false;
+  }
+  return token_pairs <= 1 << 20;
 }
 
-// Adds all layers of samples x against samples y to out, whose element (0, 0) is theirs. A pair of
-// samples of many tokens can take minutes: the clock is asked after every block of tokens.
-void add_layers(GradDotKernel kernel, const std::vector<LayerPair>& layers, Span x, Span y,
-                double* out, int64_t stride, double* scratch, Clock& clock) {
+// The product of samples i of x and j of y; the clock is asked after every layer, and within one
+// after every block of tokens.
+double pair_product(const Kernels& kernels, const std::vector<LayerPair>& layers, int64_t i,
+                    int64_t j, double* scratch, Clock& clock) {
+  double sum = 0.0;
   for (const LayerPair& layer : layers) {
-    GradDotBlock b{layer.x, layer.y, layer.bias ? 1.0 : 0.0, 0, 0, 0, 0, 0, 0, out,
-                   stride,  scratch};
-    const int64_t x_last = layer.x.offsets[x.end], y_last = layer.y.offsets[y.end];
-    for (b.x_token = layer.x.offsets[x.begin]; b.x_token < x_last; b.x_token += kRows) {
+    const double bias = layer.bias ? 1.0 : 0.0;
+    const int64_t x_first = layer.x.offsets[i], x_last = layer.x.offsets[i + 1];
+    const int64_t y_first = layer.y.offsets[j], y_last = layer.y.offsets[j + 1];
+    if (plain(layer, (x_last - x_first) * (y_last - y_first))) {
+      sum += kernels.grad_dot_pair({layer.x, layer.y, bias, i, j});
+      if (!clock.go_on()) return sum;
+      continue;
+    }
+    GradDotBlock b{layer.x, layer.y, bias, 0, 0, 0, 0, i, j, &sum, 0, scratch};
+    for (b.x_token = x_first; b.x_token < x_last; b.x_token += kRows) {
       b.rows = std::min(kRows, x_last - b.x_token);
-      b.x_sample = sample_of(layer.x.offsets, x.begin, x.end, b.x_token);
-      for (b.y_token = layer.y.offsets[y.begin]; b.y_token < y_last; b.y_token += kPoints) {
+      for (b.y_token = y_first; b.y_token < y_last; b.y_token += kPoints) {
         b.count = std::min(kPoints, y_last - b.y_token);
-        b.y_sample = sample_of(layer.y.offsets, y.begin, y.end, b.y_token);
-        b.out = out + (b.x_sample - x.begin) * stride + (b.y_sample - y.begin);
-        kernel(b);
-        if (!clock.go_on()) return;
+        kernels.grad_dot(b);
+        if (!clock.go_on()) return sum;
       }
     }
   }
+  return sum;
 }
 
 }  // namespace
@@ -114,10 +127,20 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
   const auto copy = [&](Span x, Span y, const TokenTile& tile) {
     for (int64_t i = x.begin; i < x.end; ++i) {
       const double* row = tile.row(i - x.begin);
-      const int64_t first = symmetric ? std::max(i, y.begin) : y.begin;
-      for (int64_t j = first; j < y.end; ++j) {
+      for (int64_t j = symmetric ? std::max(i, y.begin) : y.begin; j < y.end; ++j) {
         out[i * y_samples + j] = row[j - y.begin];
-        if (symmetric) out[j * y_samples + i] = row[j - y.begin];
+      }
+    }
+    if (!symmetric) return;
+    // Mirrored in squares whose lines stay in the first-level cache.
+    constexpr int64_t kSquare = 16;
+    for (int64_t i0 = x.begin; i0 < x.end; i0 += kSquare) {
+      for (int64_t j0 = y.begin; j0 < y.end; j0 += kSquare) {
+        for (int64_t j = j0; j < std::min(y.end, j0 + kSquare); ++j) {
+          for (int64_t i = i0; i < std::min({x.end, i0 + kSquare, j}); ++i) {
+            out[j * y_samples + i] = tile.row(i - x.begin)[j - y.begin];
+          }
+        }
       }
     }
   };
@@ -187,7 +210,6 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
 
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,
                        double* out) {
-  const GradDotKernel kernel = kernels(plan.isa).grad_dot;
   // A task takes some samples at a time, else taking the task would cost more than its work.
   constexpr int64_t kSamples = 64;
   const int64_t tasks = ceil_div(samples, kSamples);
@@ -195,9 +217,7 @@ bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, i
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const int64_t end = std::min(samples, (number + 1) * kSamples);
     for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
-      out[i] = 0.0;
-      const Span one{i, i + 1};
-      add_layers(kernel, layers, one, one, out + i, 0, scratch.of(worker), clock);
+      out[i] = pair_product(kernels(plan.isa), layers, i, i, scratch.of(worker), clock);
     }
   };
   return run_tasks(tasks, plan.threads, task, plan.interrupted);

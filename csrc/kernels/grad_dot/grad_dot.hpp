@@ -109,7 +109,19 @@ struct TokenKernel {
   void (*sum)(const TokenSums&);
 };
 
-// Few pairs, in float64: at most kRows tokens of one side against at most kPoints of the other, in
+// One pair, in float64, of contiguous float32 or float64 rows; inputs of one type on both sides,
+// and gradients of one. Nothing is packed: for products of a sample with itself, and for few
+// others.
+struct GradDotPair {
+  TokenLayer x;
+  TokenLayer y;
+  double bias;  // 1 when the layer has a bias fed by the same output gradients, else 0
+  int64_t x_sample, y_sample;
+};
+
+using GradDotPairKernel = double (*)(const GradDotPair&);
+
+// Any rows, in float64: at most kRows tokens of one side against at most kPoints of the other, in
 // one layer, added to the products of the samples they belong to.
 struct GradDotBlock {
   TokenLayer x;

@@ -1,10 +1,12 @@
 #include "kernels/lanes/serial.hpp"
 #include "kernels/grad_dot/block.hpp"
+#include "kernels/grad_dot/pair.hpp"
 #include "kernels/grad_dot/products.hpp"
 
 namespace genmem::GENMEM_ISA {
 
 void grad_dot(const GradDotBlock& block) { grad_dot_block<F64>(block); }
+double grad_dot_pair(const GradDotPair& pair) { return grad_dot_pair_of<F64>(pair); }
 TokenKernel float_products() { return FloatProducts<F32, 4, 4>::kernel(); }
 TokenKernel double_products() { return DoubleProducts<F64, 4, 4>::kernel(); }
 
