@@ -88,13 +88,15 @@ class LiveSide:
         """What errors call the samples: "train" or "test"."""
         return self._samples.name
 
-    def block_rows(self) -> int:
-        """Rows of a block; the model must hold its weights, as the first call probes it."""
+    def block_rows(self, most: int | None = None) -> int:
+        """Rows of a block, of `most` bytes if memory allows more; the model must hold its weights,
+        as the first call probes it."""
         if not self._capture.ready:
             self._capture.prepare(*self._given(0, min(3, len(self))), origin=self._samples.name)
         if self._rows is not None:
             return self._rows
-        return max(1, min(len(self), self._memory // self._capture.kept_bytes))
+        memory = self._memory if most is None else min(self._memory, most)
+        return max(1, min(len(self), memory // self._capture.kept_bytes))
 
     def blocks(self, checkpoint: int, weight: float) -> Iterator[tuple[slice, Factors]]:
         rows = self.block_rows()

@@ -35,7 +35,7 @@ from genmem.influence.samples import Data, Samples, read_samples
 from genmem.influence.self_influence import add_self_products, divided_draws
 from genmem.influence.side import LiveSide, Noise, Side
 from genmem.influence.stores.block_files import ROUNDOFF, Kept
-from genmem.influence.stores.store import KIND, FactorStore, stored_block
+from genmem.influence.stores.store import KIND, STORED_BYTES, FactorStore, stored_block
 from genmem.influence.traced import Traced
 from genmem.kernels import TopInfluences
 
@@ -378,7 +378,9 @@ class TracIn:
         out: str | Path | None,
         dtype: Kept | None,
     ) -> dict[str, Any]:
-        rows = live.block_rows() if out is None else stored_block(out, live.block_rows())
+        rows = live.block_rows()
+        if out is not None:
+            rows = stored_block(out, live.block_rows(STORED_BYTES))
         return {
             "kind": KIND,
             "genmem": metadata.version("genmem"),

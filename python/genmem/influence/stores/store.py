@@ -40,6 +40,9 @@ from genmem.kernels import Factors, LayerFactors
 
 KIND = "influence factors"
 
+# What a killed capture loses at most, and what a process holds to make a block twice over.
+STORED_BYTES = 1 << 26
+
 
 class FactorStore:
     """The factors of N samples at each checkpoint, sqrt(w_c) folded into the gradients.
