@@ -1,5 +1,8 @@
 """Typed doors to the native kernels; nothing else imports the native module."""
 
+from genmem.kernels.compression import Compressed as Compressed
+from genmem.kernels.compression import compress as compress
+from genmem.kernels.compression import compression_bound as compression_bound
 from genmem.kernels.config import config as config
 from genmem.kernels.config import show_config as show_config
 from genmem.kernels.grad_dot import Factors as Factors
