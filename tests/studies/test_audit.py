@@ -28,7 +28,9 @@ TABLES = (
     "scores/attributes",
     "scores/self_influence",
     "scores/neighbours",
+    "scores/generated_influence",
     "influence/proponents",
+    "influence/generated",
     "tables/history",
     "tables/attribute_correlations",
     "tables/agreement",
@@ -125,6 +127,26 @@ def test_influences_are_those_of_the_library(run: Path, data: Dataset) -> None:
     assert (np.abs(mine["score"] - np.sort(row)[::-1][:3]) <= 1e-6 * np.abs(row).max()).all()
     own = tracin.self_influence(data)
     assert (np.abs(found["scores/self_influence"]["self_influence"] - own) <= 1e-9 * own).all()
+
+
+def test_influences_on_generated_samples_are_those_of_the_library(run: Path, data: Dataset) -> None:
+    found, sizes = tables(run), preset("smoke", data)
+    tracin = TracIn(Run.load(run / "models/elbo"), draws=sizes.influence_draws)
+    want = tracin.influence_on_generated(sizes.generated, data)
+    overall = found["scores/generated_influence"]
+    assert (overall["index"] == data.index).all()
+    scale = np.abs(want.scores).max()
+    assert (np.abs(overall["influence"] - want.overall) <= 1e-6 * scale).all()
+    assert (np.abs(overall["error"] - want.error) <= 1e-6 * scale).all()
+    table = found["influence/generated"]
+    mine = table[(table["index"] == 1) & (table["side"] == "opponent")]
+    order = np.argsort(want.scores[1], kind="stable")[: sizes.kin]
+    assert mine["train_index"].tolist() == data.index[order].tolist()
+    pictures = read_unit(run / "generated.safetensors")[0]["pixels"]
+    assert pictures.shape == (sizes.generated, 1, 8, 8)
+    shown = set(read_unit(run / "images.safetensors")[0]["index"].tolist())
+    assert set(table["train_index"]) <= shown
+    assert {*overall.nlargest(6, "influence")["index"]} <= shown
 
 
 def test_agreement_covers_six_models_on_the_same_folds(run: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from genmem.ledger import write_text
-from genmem.reports import copying, plates, provenance, words
+from genmem.reports import copying, generated, plates, provenance, words
 from genmem.reports.figures import Drawing
 from genmem.reports.figures.palette import DARK, LIGHT, declarations
 from genmem.reports.figures.scales import linear_width
@@ -84,6 +84,7 @@ def render(tables: Tables) -> tuple[str, list[Drawing]]:
             glossary=GLOSSARY if copied is None else GLOSSARY + copying.GLOSSARY,
             bent=linear_width(tables.score[np.isfinite(tables.score)]) is not None,
             copying=None if copied is None else _copying(tables, copied),
+            generated=_generated(tables, gallery),
             **shown,
         )
     )
@@ -102,6 +103,18 @@ def _copying(tables: Tables, shown: plates.Shown) -> dict[str, Any]:
         "notes": copying.notes(held),
         "matches": copying.matches(held),
         "shown": shown,
+    }
+
+
+def _generated(tables: Tables, gallery: Gallery) -> dict[str, Any] | None:
+    """What the section on generated samples shows."""
+    held = tables.generated
+    if held is None:
+        return None
+    return {
+        "lead": generated.lead(held, tables.noun),
+        "drivers": generated.drivers(held, gallery),
+        "drawn": generated.drawn(held, gallery),
     }
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from genmem.reports.copying import Copying
+    from genmem.reports.generated import Generated
 
 Floats = npt.NDArray[np.float64]
 FALSE_DISCOVERY_RATE = 0.05
@@ -93,6 +94,7 @@ class Tables:
     agreement: pd.DataFrame | None
     images: Images | None
     copying: Copying | None = None
+    generated: Generated | None = None
 
     @property
     def n(self) -> int:
@@ -131,6 +133,7 @@ def read(run_directory: str | Path) -> Tables:
     not what it should be.
     """
     from genmem.reports.copying import read as read_copying
+    from genmem.reports.generated import read as read_generated
 
     directory = Path(run_directory)
     _required(directory)
@@ -151,6 +154,7 @@ def read(run_directory: str | Path) -> Tables:
         agreement=_optional(directory, "tables/agreement.parquet"),
         images=_images(directory / "images.safetensors"),
         copying=read_copying(directory),
+        generated=read_generated(directory),
     )
 
 

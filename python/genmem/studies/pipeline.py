@@ -26,6 +26,7 @@ from genmem.studies.neighbourhood import Neighbours, local_density, neighbours
 from genmem.studies.presets import Preset
 from genmem.studies.samples import (
     either_end,
+    generated_tables,
     influence_table,
     neighbour_table,
     read_neighbours,
@@ -39,8 +40,14 @@ if TYPE_CHECKING:
     from genmem.datasets import Dataset
     from genmem.training import Recipe, Run
 
-# Rows of either end of the ranking, and pairs of duplicates, whose pictures are kept for a page.
-_PICTURED_ROWS, _PICTURED_PAIRS = 24, 200
+# Rows of either end of the ranking, pairs of duplicates, and samples at either end of the influence
+# on generated ones, whose pictures are kept for a page.
+_PICTURED_ROWS, _PICTURED_PAIRS, _PICTURED_DRIVERS = 24, 200, 6
+_GENERATED = [
+    "scores/generated_influence.parquet",
+    "influence/generated.parquet",
+    "generated.safetensors",
+]
 # Factors held at a time. Four times as much is no faster, and the workers hold memory meanwhile.
 _TRACIN_BYTES = 1 << 28
 
@@ -70,6 +77,7 @@ class Pipeline:
         do("scores", [f"{path}.parquet" for path in outputs], partial(self._scores, reported))
         do("self-influence", ["scores/self_influence.parquet"], self._self_influence)
         do("proponents", ["influence/proponents.parquet"], self._proponents)
+        do("generated", _GENERATED, self._generated)
         do("attributes", ["scores/attributes.parquet"], self._attributes)
         tables = ["tables/attribute_correlations.parquet", "tables/agreement.parquet"]
         do("agreement", tables, self._compare)
@@ -163,6 +171,15 @@ class Pipeline:
         table = influence_table(tracin, self.data, shown, self.preset.kin)
         self._write("influence/proponents", table)
 
+    def _generated(self) -> None:
+        tracin, sizes = self._tracin("generated"), self.preset
+        overall, strongest, drawn = generated_tables(
+            tracin, self.data, sizes.generated, sizes.kin, self.seed
+        )
+        self._write("scores/generated_influence", overall)
+        self._write("influence/generated", strongest)
+        write_images(self.directory / "generated.safetensors", drawn, range(len(drawn)))
+
     def _attributes(self) -> None:
         density = self._read("scores/density")["log_density"].to_numpy()
         table = assemble(self.data, self.near, density, self.run, self.scores)
@@ -185,7 +202,10 @@ class Pipeline:
 
     def _images(self) -> None:
         shown = either_end(self.scores.score, max(_PICTURED_ROWS, self.preset.shown))
-        kin = self._read("influence/proponents")["train_index"].to_numpy()
+        tables = (self._read(f"influence/{name}") for name in ("proponents", "generated"))
+        drives = self._read("scores/generated_influence").sort_values("influence", kind="stable")
+        ends = pd.concat([drives.head(_PICTURED_DRIVERS), drives.tail(_PICTURED_DRIVERS)])["index"]
+        kin = np.concatenate([*(table["train_index"] for table in tables), ends])
         place = {int(name): position for position, name in enumerate(self.data.index)}
         positions = {
             *shown.tolist(),

@@ -29,6 +29,7 @@ class Preset:
     shown           samples at either end of the ranking whose neighbours, proponents and opponents
                     are written;  kin  how many of each
     influence_draws latent draws of TracIn
+    generated       samples drawn from the reported model, whose influences are written
     """
 
     name: str
@@ -41,6 +42,7 @@ class Preset:
     shown: int = 12
     kin: int = 5
     influence_draws: int = 16
+    generated: int = 12
 
     def learners(self) -> tuple[str, ...]:
         """The models that are compared, the reported one first."""
@@ -126,6 +128,7 @@ def preset(name: str, data: Dataset, *, seed: int = 0) -> Preset:
             shown=3,
             kin=3,
             influence_draws=2,
+            generated=3,
         )
     elif name == "quick":
         few = len(data) <= CROSS_VALIDATED_ROWS
