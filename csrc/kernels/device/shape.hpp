@@ -1,0 +1,17 @@
+// The shape of a launch; see device.hpp.
+#pragma once
+
+#include <stdint.h>
+
+namespace genmem::device {
+
+// Blocks of a grid, threads of a block (a multiple of 32), bytes of shared memory.
+struct Shape {
+  int64_t blocks_x, blocks_y;
+  int threads;
+  int64_t shared;
+};
+
+inline constexpr int kWarp = 32;
+
+}  // namespace genmem::device
