@@ -79,6 +79,7 @@ struct Strongest {
   bool largest;
   const double* x_scale;  // (M,) and (N,) factors of the products, or null: for cosines
   const double* y_scale;
+  bool screen;     // products of low precision first, in float64 those that may belong
   int64_t* index;  // (M, k)
   double* score;   // (M, k)
 };

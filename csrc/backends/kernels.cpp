@@ -12,6 +12,7 @@ namespace genmem {
   void kde_gradient(const KdeGradient&);    \
   void grad_dot(const GradDotBlock&);       \
   double grad_dot_pair(const GradDotPair&); \
+  double grad_dot_size(const GradDotPair&); \
   TokenKernel float_products();             \
   TokenKernel double_products();            \
   }
@@ -29,6 +30,7 @@ ScreenKernel screen_bytes();
 }  // namespace vnni
 namespace amx {
 TokenKernel float_products();
+TokenKernel coarse_products();
 ScreenKernel screen();
 ScreenKernel screen_bytes();
 }  // namespace amx
@@ -47,7 +49,8 @@ namespace {
 // `tiles` is the set that multiplies floats.
 #define GENMEM_KERNELS(isa, tiles)                                                           \
   isa::panels, isa::distances, isa::distances_to, isa::knn, isa::log_kde, isa::kde_gradient, \
-      isa::grad_dot, isa::grad_dot_pair, isa::double_products(), tiles::float_products()
+      isa::grad_dot, isa::grad_dot_pair, isa::grad_dot_size, isa::double_products(),         \
+      tiles::float_products()
 
 Kernels make(Isa isa) {
   switch (isa) {
@@ -69,6 +72,13 @@ Kernels make(Isa isa) {
 }
 
 }  // namespace
+
+GradDotScreen grad_dot_screen(Isa isa) {
+#if defined(GENMEM_HAVE_X86)
+  if (isa == Isa::amx) return {amx::coarse_products(), 0x1p-8};
+#endif
+  return {kernels(isa).float_products, 0x1p-22};
+}
 
 const Kernels& kernels(Isa isa) {
   static const Kernels all[kIsas] = {make(Isa::serial), make(Isa::neon), make(Isa::avx2),

@@ -19,6 +19,7 @@ struct Kernels {
   KdeGradientKernel kde_gradient;
   GradDotKernel grad_dot;
   GradDotPairKernel grad_dot_pair;
+  GradDotPairKernel grad_dot_size;
   TokenKernel double_products;
   TokenKernel float_products;
   ScreenKernel screen;        // panel 0: none, every distance is computed
@@ -26,5 +27,12 @@ struct Kernels {
 };
 
 const Kernels& kernels(Isa isa);
+
+// Products of floats for a screen, and the unit roundoff of the factors that they multiply.
+struct GradDotScreen {
+  TokenKernel products;
+  double unit;
+};
+GradDotScreen grad_dot_screen(Isa isa);
 
 }  // namespace genmem::backends

@@ -40,8 +40,9 @@ char* aligned(std::vector<char>& v, std::int64_t bytes) {
 
 }  // namespace
 
-TokenTile::TokenTile(const Kernels& kernels, const std::vector<LayerPair>& layers)
-    : kernels_(kernels), layers_(layers) {}
+TokenTile::TokenTile(const TokenKernel& floats, const TokenKernel& doubles,
+                     const std::vector<LayerPair>& layers)
+    : floats_(floats), doubles_(doubles), layers_(layers) {}
 
 bool TokenTile::fill(Span x, Span y, bool triangle, Clock& clock) {
   stride_ = round_up(y.count(), 16);  // whole groups of any width
@@ -53,7 +54,7 @@ bool TokenTile::fill(Span x, Span y, bool triangle, Clock& clock) {
 }
 
 bool TokenTile::add_layer(const LayerPair& layer, Span x, Span y, bool triangle, Clock& clock) {
-  const TokenKernel& kernel = single(layer) ? kernels_.float_products : kernels_.double_products;
+  const TokenKernel& kernel = single(layer) ? floats_ : doubles_;
   const std::int64_t* offsets = layer.x.offsets;
   scale(kernel, layer.x, layer.bias, x, x_);
   scale(kernel, layer.y, layer.bias, y, y_);

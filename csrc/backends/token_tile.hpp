@@ -18,7 +18,9 @@ struct Span {
 // Scratch of one worker, some 16 MiB when all of it is used.
 class TokenTile {
  public:
-  TokenTile(const Kernels& kernels, const std::vector<LayerPair>& layers);
+  // floats: what multiplies layers without float64.
+  TokenTile(const TokenKernel& floats, const TokenKernel& doubles,
+            const std::vector<LayerPair>& layers);
 
   // Adds all layers of x against y; at(i, j) is then the product of samples x.begin + i and
   // y.begin + j. triangle: y begins within x or after it, both are the same samples, and what lies
@@ -65,7 +67,7 @@ class TokenTile {
   void pack(const TokenKernel& kernel, const Matrix& from, int operand, std::int64_t col,
             std::int64_t depth, std::int64_t rows);
 
-  const Kernels& kernels_;
+  const TokenKernel floats_, doubles_;
   const std::vector<LayerPair>& layers_;
   std::vector<double> out_;
   std::int64_t stride_ = 0;

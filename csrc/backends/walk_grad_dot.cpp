@@ -64,18 +64,20 @@ void offer(std::vector<Scored>& kept, int64_t k, const Scored& one, const Strong
 // One tile for each worker, made when it is first wanted.
 class Tiles {
  public:
-  Tiles(const Plan& plan, const std::vector<LayerPair>& layers, int64_t tasks)
-      : kernels_(kernels(plan.isa)),
+  Tiles(const Plan& plan, const TokenKernel& floats, const std::vector<LayerPair>& layers,
+        int64_t tasks)
+      : floats_(floats),
+        doubles_(kernels(plan.isa).double_products),
         layers_(layers),
         tiles_(static_cast<std::size_t>(workers(plan.threads, tasks))) {}
   TokenTile& of(int worker) {
     auto& tile = tiles_[static_cast<std::size_t>(worker)];
-    if (!tile) tile = std::make_unique<TokenTile>(kernels_, layers_);
+    if (!tile) tile = std::make_unique<TokenTile>(floats_, doubles_, layers_);
     return *tile;
   }
 
  private:
-  const Kernels& kernels_;
+  const TokenKernel floats_, doubles_;
   const std::vector<LayerPair>& layers_;
   std::vector<std::unique_ptr<TokenTile>> tiles_;
 };
@@ -147,7 +149,7 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
   const auto x_bounds = sample_groups(layers, x_samples, kTokens);
   const int64_t groups = static_cast<int64_t>(x_bounds.size()) - 1;
   const int64_t blocks = ceil_div(y_samples, kBlock);
-  Tiles tiles(plan, layers, groups * blocks);
+  Tiles tiles(plan, kernels(plan.isa).float_products, layers, groups * blocks);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const auto group = static_cast<std::size_t>(number / blocks);
     const Span x{x_bounds[group], x_bounds[group + 1]};
@@ -160,20 +162,108 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
   return run_tasks(groups * blocks, plan.threads, task, plan.interrupted);
 }
 
+namespace {
+
+// What one row and part keeps: lists of the strongest, as heaps whose root is the weakest.
+//
+//   without a screen  the k strongest scores
+//   with one          every index whose score may be among the k strongest: |score - K~| <= bound,
+//                     and fewer than k others are certain to be stronger
+class Kept {
+ public:
+  void offer(const Scored& one, int64_t k, const Stronger& stronger) {
+    backends::offer(scores_, k, one, stronger);
+  }
+
+  // `score` the larger, the stronger, to within `bound`. A score without a value may be any.
+  void consider(double score, double bound, int64_t index, int64_t k) {
+    const bool known = score - bound <= score + bound;
+    if (known && score + bound < least(k)) return;
+    maybe_.push_back({known ? score + bound : HUGE_VAL, index});
+    backends::offer(certain_, k, {known ? score - bound : -HUGE_VAL, index}, Stronger{true});
+  }
+
+  // Those that turned out to be too weak go.
+  void prune(int64_t k) {
+    const double limit = least(k);
+    const auto weak = [limit](const Scored& one) { return one.score < limit; };
+    maybe_.erase(std::remove_if(maybe_.begin(), maybe_.end(), weak), maybe_.end());
+  }
+
+  // Takes over what another part of the row kept.
+  void join(Kept& other, int64_t k, const Stronger& stronger) {
+    for (const Scored& one : other.scores_) offer(one, k, stronger);
+    for (const Scored& one : other.certain_) backends::offer(certain_, k, one, Stronger{true});
+    maybe_.insert(maybe_.end(), other.maybe_.begin(), other.maybe_.end());
+    other = Kept();
+  }
+
+  const std::vector<Scored>& maybe() const { return maybe_; }
+  std::vector<Scored>& scores() { return scores_; }
+
+ private:
+  // What k others are certain to reach.
+  double least(int64_t k) const {
+    return static_cast<int64_t>(certain_.size()) < k ? -HUGE_VAL : certain_.front().score;
+  }
+
+  std::vector<Scored> scores_, certain_, maybe_;
+};
+
+// Of each sample, sqrt(sum over layers of eps nu^2): by Cauchy-Schwarz the product of two of them
+// bounds the error of a product of the screen.
+bool sizes(const Plan& plan, const std::vector<LayerPair>& layers, bool x_side, int64_t samples,
+           std::vector<double>& out) {
+  const GradDotPairKernel size = kernels(plan.isa).grad_dot_size;
+  const double unit = grad_dot_screen(plan.isa).unit;
+  out.assign(static_cast<std::size_t>(samples), 0.0);
+  constexpr int64_t kSamples = 64;
+  const auto task = [&](int64_t number, int, Clock& clock) {
+    const int64_t end = std::min(samples, (number + 1) * kSamples);
+    for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
+      double sum = 0.0;
+      for (const LayerPair& layer : layers) {
+        const TokenLayer& side = x_side ? layer.x : layer.y;
+        const double nu = size({side, side, layer.bias ? 1.0 : 0.0, i, i});
+        const int64_t cols = std::max(side.inputs.cols, side.gradients.cols);
+        // Chains of at most 2 kChain products, the sums of chains, then of tokens.
+        const double gamma = static_cast<double>(2 * kChain + cols / kChain + 64) * 0x1p-23;
+        const double e = (1.0 + unit) * (1.0 + unit) * (1.0 + gamma) - 1.0;
+        sum += ((1.0 + e) * (1.0 + e) - 1.0) * nu * nu;
+      }
+      out[static_cast<std::size_t>(i)] = std::sqrt(sum) * (1.0 + 1e-9);
+    }
+  };
+  return run_tasks(ceil_div(samples, kSamples), plan.threads, task, plan.interrupted);
+}
+
+}  // namespace
+
 bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
                   int64_t y_samples, const Strongest& top) {
   const Stronger stronger{top.largest};
+  const double sign = top.largest ? 1.0 : -1.0;
+  const auto scale = [&](int64_t i, int64_t j) {
+    return top.x_scale ? top.x_scale[i] * top.y_scale[j] : 1.0;
+  };
+  std::vector<double> x_size, y_size;
+  if (top.screen && !(sizes(plan, layers, true, x_samples, x_size) &&
+                      sizes(plan, layers, false, y_samples, y_size))) {
+    return false;
+  }
   const auto x_bounds = sample_groups(layers, x_samples, kTokens);
   const int64_t groups = static_cast<int64_t>(x_bounds.size()) - 1;
   const int64_t blocks = ceil_div(y_samples, kBlock);
   // Few queries: the blocks are shared out too, each part with lists of its own.
   const int64_t parts =
       std::min(blocks, ceil_div(kTasks, std::max(groups, static_cast<int64_t>(1))));
-  std::vector<std::vector<Scored>> lists(static_cast<std::size_t>(x_samples * parts));
-  const auto list = [&](int64_t i, int64_t part) -> std::vector<Scored>& {
+  std::vector<Kept> lists(static_cast<std::size_t>(x_samples * parts));
+  const auto list = [&](int64_t i, int64_t part) -> Kept& {
     return lists[static_cast<std::size_t>(i * parts + part)];
   };
-  Tiles tiles(plan, layers, groups * parts);
+  Tiles tiles(plan,
+              top.screen ? grad_dot_screen(plan.isa).products : kernels(plan.isa).float_products,
+              layers, groups * parts);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const int64_t part = number % parts;
     const auto group = static_cast<std::size_t>(number / parts);
@@ -184,28 +274,42 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
       if (!tile.fill(x, y, false, clock)) return;
       for (int64_t i = x.begin; i < x.end; ++i) {
         const double* row = tile.row(i - x.begin);
-        std::vector<Scored>& kept = list(i, part);
+        Kept& kept = list(i, part);
         for (int64_t j = y.begin; j < y.end; ++j) {
-          double score = row[j - y.begin];
-          if (top.x_scale) score *= top.x_scale[i] * top.y_scale[j];
-          offer(kept, top.k, {score, j}, stronger);
+          const double by = scale(i, j), score = row[j - y.begin] * by;
+          if (!top.screen) {
+            kept.offer({score, j}, top.k, stronger);
+          } else {
+            const double bound =
+                x_size[static_cast<std::size_t>(i)] * y_size[static_cast<std::size_t>(j)] * by;
+            kept.consider(sign * score, bound, j, top.k);
+          }
         }
+        kept.prune(top.k);
       }
     }
   };
   if (!run_tasks(groups * parts, plan.threads, task, plan.interrupted)) return false;
-  for (int64_t i = 0; i < x_samples; ++i) {
-    std::vector<Scored>& all = list(i, 0);
-    for (int64_t part = 1; part < parts; ++part) {
-      for (const Scored& one : list(i, part)) offer(all, top.k, one, stronger);
+  const PerWorker<double> scratch(workers(plan.threads, x_samples), kPairScratch + 2 * kPairBlock);
+  const auto finish = [&](int64_t i, int worker, Clock& clock) {
+    Kept& kept = list(i, 0);
+    for (int64_t part = 1; part < parts; ++part) kept.join(list(i, part), top.k, stronger);
+    kept.prune(top.k);
+    for (const Scored& one : kept.maybe()) {
+      const double product =
+          pair_product(kernels(plan.isa), layers, i, one.index, scratch.of(worker), clock);
+      if (!clock.go_on()) return;
+      kept.offer({product * scale(i, one.index), one.index}, top.k, stronger);
+      plan.stats->distances += 1;
     }
+    std::vector<Scored>& all = kept.scores();
     std::sort(all.begin(), all.end(), stronger);
     for (int64_t n = 0; n < top.k; ++n) {
       top.index[i * top.k + n] = all[static_cast<std::size_t>(n)].index;
       top.score[i * top.k + n] = all[static_cast<std::size_t>(n)].score;
     }
-  }
-  return true;
+  };
+  return run_tasks(x_samples, plan.threads, finish, plan.interrupted);
 }
 
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,

@@ -67,8 +67,8 @@ py::array_t<double> grad_dot(const Layers& queries, const Layers& points, bool s
 
 py::tuple grad_dot_top(const Layers& queries, const Layers& points, std::int64_t k, bool largest,
                        const std::optional<py::array>& query_scale,
-                       const std::optional<py::array>& point_scale, const std::string& backend,
-                       int threads) {
+                       const std::optional<py::array>& point_scale, bool screen,
+                       const std::string& backend, int threads) {
   const std::int64_t m = samples_of(queries), n = samples_of(points);
   const auto layers = pairs(queries, points, m, n);
   if (k < 1 || k > n) throw py::value_error("grad_dot: k is not within 1 .. the number of points");
@@ -82,12 +82,13 @@ py::tuple grad_dot_top(const Layers& queries, const Layers& points, std::int64_t
       largest,
       query_scale ? interop::values(*query_scale, m, "grad_dot", "query_scale") : nullptr,
       point_scale ? interop::values(*point_scale, n, "grad_dot", "point_scale") : nullptr,
+      screen,
       index.mutable_data(),
       score.mutable_data()};
   backends::Stats stats;
   const backends::Plan how = plan(backend, threads, &stats);
   run([&] { return backends::grad_dot_top(how, layers, m, n, top); });
-  return py::make_tuple(index, score);
+  return py::make_tuple(index, score, stats.distances.load());
 }
 
 py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& points,
@@ -108,8 +109,8 @@ void bind_grad_dot(py::module_& m) {
   m.def("grad_dot", &grad_dot, py::arg("queries"), py::arg("points"), py::arg("symmetric"),
         py::arg("backend"), py::arg("threads"));
   m.def("grad_dot_top", &grad_dot_top, py::arg("queries"), py::arg("points"), py::arg("k"),
-        py::arg("largest"), py::arg("query_scale"), py::arg("point_scale"), py::arg("backend"),
-        py::arg("threads"));
+        py::arg("largest"), py::arg("query_scale"), py::arg("point_scale"), py::arg("screen"),
+        py::arg("backend"), py::arg("threads"));
   m.def("grad_dot_diagonal", &grad_dot_diagonal, py::arg("queries"), py::arg("points"),
         py::arg("backend"), py::arg("threads"));
 }

@@ -73,9 +73,10 @@ def grad_dot_top(
     largest: bool,
     query_scale: _Float64 | None,
     point_scale: _Float64 | None,
+    screen: bool,
     backend: str,
     threads: int,
-) -> tuple[_Int64, _Float64]: ...
+) -> tuple[_Int64, _Float64, int]: ...
 def grad_dot_diagonal(
     queries: list[_Layer], points: list[_Layer], backend: str, threads: int
 ) -> _Float64: ...

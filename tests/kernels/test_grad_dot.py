@@ -195,6 +195,35 @@ class TestTopK:
             order = np.argsort(sign * full, axis=1, kind="stable")[:, :700]
             assert (got.indices == order).all()
 
+    @pytest.mark.parametrize("cosine", [False, True])
+    @pytest.mark.parametrize("case", ["mlp", "ragged", "materialised"])
+    def test_screened(
+        self, backend: str, case: str, cosine: bool, rng: np.random.Generator
+    ) -> None:
+        """The float64 answer from float32 factors, scores near each other and copies among them."""
+        m, n, layers, ragged = CASES[case]
+        queries = factors(rng, m, layers, ragged=ragged, dtype=np.float32)
+        points = factors(rng, n, layers, ragged=ragged, dtype=np.float32)
+        for x, y in zip(points.layers, queries.layers, strict=True):
+            for part in ("inputs", "gradients"):
+                to, of = getattr(x, part), getattr(y, part)
+                to[:] = 0.05 * to + np.resize(of[-4:], to.shape)
+        full = reference.grad_dot(queries.layers, points.layers)
+        if cosine:
+            full = full / np.maximum(np.outer(norms(queries), norms(points)), 1e-300)
+        for largest in (False, True):
+            got = kernels.grad_dot(
+                queries, points, k=6, largest=largest, cosine=cosine, screen=True, backend=backend
+            )
+            order = np.argsort(-full if largest else full, axis=1, kind="stable")[:, :6]
+            want = np.take_along_axis(full, order, axis=1)
+            scale = 1 if cosine else np.outer(norms(queries), norms(points)).max()
+            found = np.take_along_axis(full, got.indices, axis=1)
+            # float64 sums in another order may exchange what it cannot tell apart.
+            assert_within(found, want, 1e-13 * scale)
+            assert_within(got.scores, want, 1e-7 * scale)
+            assert all(len(set(row)) == 6 for row in got.indices.tolist())
+
     def test_a_nan_is_seen(self, backend: str) -> None:
         """Beyond the largest float64 the products of two samples may have no value."""
         big = np.array([[1e300, -1e300], [1.0, 1.0], [2.0, 0.0]])

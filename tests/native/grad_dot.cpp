@@ -162,7 +162,7 @@ void check(const Case& c, Suite& suite) {
     const std::vector<double> best =
         same_by_threads(strongest, c, c.m * k, [&](const backends::Plan& plan, double* out) {
           return backends::grad_dot_top(plan, rectangle, c.m, c.n,
-                                        {k, true, nullptr, nullptr, index.data(), out});
+                                        {k, true, nullptr, nullptr, false, index.data(), out});
         });
     for (std::size_t i = 0; i < m; ++i) {
       std::vector<double> row(got.begin() + static_cast<std::ptrdiff_t>(i * n),
@@ -177,6 +177,25 @@ void check(const Case& c, Suite& suite) {
         strongest.check(row[r] == best[i * static_cast<std::size_t>(k) + r], "not the strongest",
                         c.name);
       }
+    }
+    const std::vector<double> screened =
+        same_by_threads(strongest, c, c.m * k, [&](const backends::Plan& plan, double* out) {
+          return backends::grad_dot_top(plan, rectangle, c.m, c.n,
+                                        {k, false, nullptr, nullptr, true, index.data(), out});
+        });
+    for (std::size_t i = 0; i < m; ++i) {
+      for (std::size_t r = 0; r < static_cast<std::size_t>(k); ++r) {
+        const std::size_t at = i * static_cast<std::size_t>(k) + r;
+        within(strongest, screened[at], want[static_cast<std::size_t>(index[at]) * m + i]);
+        // Every other product is no smaller than the last, but for the rounding of either.
+        strongest.check(r == 0 || screened[at - 1] <= screened[at], "not ascending", c.name);
+      }
+      const double last = screened[(i + 1) * static_cast<std::size_t>(k) - 1];
+      std::size_t smaller = 0;
+      for (std::size_t j = 0; j < n; ++j) {
+        smaller += want[j * m + i].value + want[j * m + i].error < last;
+      }
+      strongest.check(smaller <= static_cast<std::size_t>(k), "one is missing", c.name);
     }
     Tally& diagonal = suite.report.of(isa, "grad_dot_diagonal");
     const std::vector<double> along =

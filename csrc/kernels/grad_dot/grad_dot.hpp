@@ -119,6 +119,10 @@ struct GradDotPair {
   int64_t x_sample, y_sample;
 };
 
+// Either the product, or of x_sample alone its size nu = sum_t |(a_t, bias)| |g_t|, any rows. With
+// factors rounded to a unit roundoff u, and float32 sums of relative error gamma, a product of two
+// samples is off by at most eps nu_i nu_j per layer: e = (1 + u)^2 (1 + gamma) - 1 for either
+// inner product, eps = (1 + e)^2 - 1.
 using GradDotPairKernel = double (*)(const GradDotPair&);
 
 // Any rows, in float64: at most kRows tokens of one side against at most kPoints of the other, in

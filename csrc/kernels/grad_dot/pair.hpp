@@ -69,4 +69,41 @@ inline double grad_dot_pair_of(const GradDotPair& s) {
   return sum;
 }
 
+template <class T>
+inline double square_of(const Matrix& m, int64_t row) {
+  double sum = 0.0;
+  for (int64_t c = 0; c < m.cols; ++c) {
+    const auto x = static_cast<double>(*element<T>(m, row, c));
+    sum += x * x;
+  }
+  return sum;
+}
+
+template <class L>
+inline double row_square(const Matrix& m, int64_t row) {
+  double sum = 0.0;
+  switch (m.dtype) {
+    case Dtype::float32:
+      if (m.col_stride != 1) return square_of<float>(m, row);
+      row_products<L, float, 1, 1>(m, row, m, row, &sum);
+      return sum;
+    case Dtype::float64:
+      if (m.col_stride != 1) return square_of<double>(m, row);
+      row_products<L, double, 1, 1>(m, row, m, row, &sum);
+      return sum;
+    case Dtype::uint8: return square_of<uint8_t>(m, row);
+  }
+  return sum;
+}
+
+template <class L>
+inline double grad_dot_size_of(const GradDotPair& s) {
+  double sum = 0.0;
+  for (int64_t t = s.x.offsets[s.x_sample]; t < s.x.offsets[s.x_sample + 1]; ++t) {
+    const double a = row_square<L>(s.x.inputs, t) + s.bias;
+    sum += __builtin_sqrt(a) * __builtin_sqrt(row_square<L>(s.x.gradients, t));
+  }
+  return sum;
+}
+
 }  // namespace genmem::GENMEM_ISA

@@ -7,6 +7,7 @@ namespace genmem::GENMEM_ISA {
 
 void grad_dot(const GradDotBlock& block) { grad_dot_block<F64>(block); }
 double grad_dot_pair(const GradDotPair& pair) { return grad_dot_pair_of<F64>(pair); }
+double grad_dot_size(const GradDotPair& pair) { return grad_dot_size_of<F64>(pair); }
 TokenKernel float_products() { return FloatProducts<F32, 4, 4>::kernel(); }
 TokenKernel double_products() { return DoubleProducts<F64, 4, 4>::kernel(); }
 

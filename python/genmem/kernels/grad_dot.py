@@ -66,6 +66,7 @@ def grad_dot(
     k: None = None,
     largest: bool = True,
     cosine: bool = False,
+    screen: bool = False,
     parts: Sequence[int] | None = None,
     backend: str = "auto",
     threads: int | None = None,
@@ -79,6 +80,7 @@ def grad_dot(
     k: int,
     largest: bool = True,
     cosine: bool = False,
+    screen: bool = False,
     parts: None = None,
     backend: str = "auto",
     threads: int | None = None,
@@ -91,6 +93,7 @@ def grad_dot(
     k: int | None = None,
     largest: bool = True,
     cosine: bool = False,
+    screen: bool = False,
     parts: Sequence[int] | None = None,
     backend: str = "auto",
     threads: int | None = None,
@@ -104,6 +107,8 @@ def grad_dot(
     k          only the k largest of each row; no (M, N) is held
     largest    False: the k smallest, in ascending order
     cosine     K[i, j] / (|g_i| |g_j|), and 0 where a gradient is zero
+    screen     with k: products in low precision first (bfloat16 on amx), and in float64 those that
+               may be among the k by a proven bound. The answer is that of float64, to the index
     parts      per layer the number of the part that it belongs to: a matrix for each part, as for
                layers (range(L)) or checkpoints. Not with k, nor with cosine
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
@@ -121,6 +126,8 @@ def grad_dot(
         )
     if parts is not None and (k is not None or cosine):
         raise ValueError("grad_dot: parts are matrices of products; neither k nor cosine goes with")
+    if screen and k is None:
+        raise ValueError("grad_dot: screen=True, but k is None; a screen finds the k strongest")
     q, x, dtype = _sides(queries, points)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
     if parts is not None:
@@ -136,7 +143,7 @@ def grad_dot(
     if not 1 <= k <= len(points):
         raise ValueError(f"grad_dot: k is {k}; 1..{len(points)} is wanted, the number of points")
     left, right = (None, None) if scales is None else scales
-    indices, scores = _core.grad_dot_top(q, x, k, largest, left, right, chosen, count)
+    indices, scores, _ = _core.grad_dot_top(q, x, k, largest, left, right, screen, chosen, count)
     return TopInfluences(indices, scores.astype(dtype, copy=False))
 
 
