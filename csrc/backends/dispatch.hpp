@@ -89,6 +89,10 @@ struct Strongest {
 bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
                   int64_t y_samples, const Strongest& top);
 
+// out (M, count), in float64: products of x i with y index[i][0 .. count - 1].
+bool grad_dot_listed(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
+                     const int64_t* index, int64_t count, double* out);
+
 // out (N,): K_ii only.
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,
                        double* out);

@@ -312,6 +312,17 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
   return run_tasks(x_samples, plan.threads, finish, plan.interrupted);
 }
 
+bool grad_dot_listed(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
+                     const int64_t* index, int64_t count, double* out) {
+  const PerWorker<double> scratch(workers(plan.threads, x_samples), kPairScratch + 2 * kPairBlock);
+  const auto task = [&](int64_t i, int worker, Clock& clock) {
+    for (int64_t n = i * count; n < (i + 1) * count && clock.go_on(); ++n) {
+      out[n] = pair_product(kernels(plan.isa), layers, i, index[n], scratch.of(worker), clock);
+    }
+  };
+  return run_tasks(x_samples, plan.threads, task, plan.interrupted);
+}
+
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,
                        double* out) {
   // A task takes some samples at a time, else taking the task would cost more than its work.

@@ -91,6 +91,31 @@ py::tuple grad_dot_top(const Layers& queries, const Layers& points, std::int64_t
   return py::make_tuple(index, score, stats.distances.load());
 }
 
+py::array_t<double> grad_dot_listed(
+    const Layers& queries, const Layers& points,
+    const py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>& indices,
+    const std::string& backend, int threads) {
+  const std::int64_t m = samples_of(queries), n = samples_of(points);
+  const auto layers = pairs(queries, points, m, n);
+  if (indices.ndim() != 2 || indices.shape(0) != m) {
+    throw py::value_error("grad_dot: indices must have a row for each query");
+  }
+  const std::int64_t* at = indices.data();
+  for (py::ssize_t i = 0; i < indices.size(); ++i) {
+    if (at[i] < 0 || at[i] >= n) {
+      throw py::value_error("grad_dot: indices holds " + std::to_string(at[i]) + "; 0 .. " +
+                            std::to_string(n - 1) + " is wanted");
+    }
+  }
+  const std::int64_t count = indices.shape(1);
+  py::array_t<double> out({m, count});
+  double* to = out.mutable_data();
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats);
+  run([&] { return backends::grad_dot_listed(how, layers, m, at, count, to); });
+  return out;
+}
+
 py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& points,
                                       const std::string& backend, int threads) {
   const std::int64_t n = samples_of(queries);
@@ -111,6 +136,8 @@ void bind_grad_dot(py::module_& m) {
   m.def("grad_dot_top", &grad_dot_top, py::arg("queries"), py::arg("points"), py::arg("k"),
         py::arg("largest"), py::arg("query_scale"), py::arg("point_scale"), py::arg("screen"),
         py::arg("backend"), py::arg("threads"));
+  m.def("grad_dot_listed", &grad_dot_listed, py::arg("queries"), py::arg("points"),
+        py::arg("indices"), py::arg("backend"), py::arg("threads"));
   m.def("grad_dot_diagonal", &grad_dot_diagonal, py::arg("queries"), py::arg("points"),
         py::arg("backend"), py::arg("threads"));
 }

@@ -77,6 +77,9 @@ def grad_dot_top(
     backend: str,
     threads: int,
 ) -> tuple[_Int64, _Float64, int]: ...
+def grad_dot_listed(
+    queries: list[_Layer], points: list[_Layer], indices: _Int64, backend: str, threads: int
+) -> _Float64: ...
 def grad_dot_diagonal(
     queries: list[_Layer], points: list[_Layer], backend: str, threads: int
 ) -> _Float64: ...

@@ -224,6 +224,14 @@ def _slice(layer: LayerFactors, start: int, stop: int) -> LayerFactors:
     )
 
 
+def factor_sides(
+    queries: Factors, points: Factors
+) -> tuple[list[_NativeLayer], list[_NativeLayer]]:
+    """Both sides as the native module takes them, checked."""
+    q, x, _ = _sides(queries, points)
+    return q, x
+
+
 def _sides(
     queries: Factors, points: Factors
 ) -> tuple[list[_NativeLayer], list[_NativeLayer], np.dtype[np.floating]]:
