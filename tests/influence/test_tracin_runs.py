@@ -67,7 +67,7 @@ def test_the_traced_loss_is_the_trained_one(run: Run, data: Dataset) -> None:
     x = Inputs(run.recipe, data).batch(np.arange(24))
     model = run.model()
     noise = torch.from_numpy(normals(3, data.index, np.arange(256), 2, stream="any"))
-    traced = tracin._traced["train"].loss(model, x, noise).mean().item()
+    traced = tracin._tracing._traced["train"].loss(model, x, noise).mean().item()
     assert abs(traced - run.checkpoints[-1].train_loss) < 0.02 * traced
 
 

@@ -7,8 +7,7 @@ Positive: x_i is a proponent of z, training on it lowered the loss at z. Negativ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -16,9 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from genmem.influence import batches
-from genmem.influence.capture.factors import Capture
-from genmem.influence.capture.forms import Form
 from genmem.influence.checkpoints.foreign import LoadedBy, Source
 from genmem.influence.checkpoints.trajectory import Trajectory
 from genmem.influence.checkpoints.weights import Weights
@@ -31,19 +27,15 @@ from genmem.influence.products import (
     summed_products,
 )
 from genmem.influence.protocols import Checkpoint, Loss, Progress, Trained
-from genmem.influence.samples import Data, Samples, read_samples
+from genmem.influence.samples import Data
 from genmem.influence.self_influence import add_self_products, divided_draws
-from genmem.influence.side import LiveSide, Noise, Side
 from genmem.influence.stores.block_files import ROUNDOFF, Kept
-from genmem.influence.stores.store import KIND, STORED_BYTES, FactorStore, stored_block
+from genmem.influence.stores.store import FactorStore
 from genmem.influence.traced import Traced
+from genmem.influence.tracing import Tracing
 from genmem.kernels import TopInfluences
 
 Float64 = npt.NDArray[np.float64]
-
-# Queries take draws of their own: a query that is also a training sample would otherwise share them
-# with itself, and its own product would carry the bias of the plain self-influence.
-_STREAMS = {"train": "tracin train", "test": "tracin test"}
 
 
 class TracIn:
@@ -100,33 +92,30 @@ class TracIn:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> None:
-        for name, value in (
-            ("draws", draws),
-            ("memory", memory),
-            ("block", 1 if block is None else block),
-        ):
-            if value < 1:
-                raise ValueError(f"TracIn: {name} is {value}; at least 1 is wanted")
         given: Any = run_or_checkpoints
         run = given if hasattr(given, "recipe") else None
         checkpoints = given if run is None else run.checkpoints
-        self._run, self._recipe = run, None if run is None else run.recipe
-        self._trajectory = Trajectory(_model(run, model), checkpoints, weights)
-        self._traced = {"train": Traced.of(objective, self._recipe)}
-        self._traced["test"] = self._traced["train"]
-        if test_objective is not None:
-            self._traced["test"] = Traced.of(test_objective, None)
-        self._draws, self._seed, self._latent = draws, seed, latent
-        self._memory, self._block, self._strict = memory, block, strict
+        recipe = None if run is None else run.recipe
+        trained = Traced.of(objective, recipe)
+        self._run = run
         self._settings = Settings(cosine, memory, threads, progress)
-        if latent is None:
-            found = getattr(self._trajectory.model, "latent", None)
-            self._latent = found if isinstance(found, int) else None
+        self._tracing = Tracing(
+            Trajectory(_model(run, model), checkpoints, weights),
+            trained,
+            trained if test_objective is None else Traced.of(test_objective, None),
+            recipe,
+            draws=draws,
+            seed=seed,
+            latent=latent,
+            memory=memory,
+            block=block,
+            strict=strict,
+        )
 
     @property
     def weights(self) -> Float64:
         """(C,) weight of each checkpoint."""
-        return self._trajectory.weights.copy()
+        return self._tracing.trajectory.weights.copy()
 
     @overload
     def influence(
@@ -172,10 +161,10 @@ class TracIn:
         when they exceed the budget. Each checkpoint is loaded once; training samples are captured
         once per checkpoint and block of test samples.
         """
-        queries, points, visits = self._problem(test, train, test_ids, train_ids)
-        with self._trajectory.restored():
+        queries, points, visits = self._tracing.problem(test, train, test_ids, train_ids)
+        with self._tracing.trajectory.restored():
             return influence_scores(
-                queries, points, visits, self._count, k, proponents, self._settings
+                queries, points, visits, self._tracing.count, k, proponents, self._settings
             )
 
     def influence_on_generated(
@@ -201,11 +190,11 @@ class TracIn:
         drawn = generated
         if isinstance(drawn, int):
             drawn = generated_samples(self._run, drawn, sample_seed)
-        queries, points, visits = self._problem(drawn, train, None, train_ids)
+        queries, points, visits = self._tracing.problem(drawn, train, None, train_ids)
         check_k(k, len(points))
-        with self._trajectory.restored():
+        with self._tracing.trajectory.restored():
             scores = summed_products(
-                queries, points, visits, self._count, self._settings, bounded=True
+                queries, points, visits, self._tracing.count, self._settings, bounded=True
             )
         overall, error = over_samples(scores)
         found = np.asarray(scores) if k is None else strongest(scores, k, proponents)
@@ -228,18 +217,19 @@ class TracIn:
 
         For a loss without draws both forms are the same.
         """
-        divided = unbiased and self._latent is not None
-        parts = divided_draws(self._draws, sets) if divided else [range(self._draws)]
+        tracing = self._tracing
+        divided = unbiased and tracing.latent is not None
+        parts = divided_draws(tracing.draws, sets) if divided else [range(tracing.draws)]
         if divided and self._settings.cosine:
             raise ValueError("self_influence: a cosine has no unbiased form; unbiased=False")
         if divided and isinstance(train, FactorStore):
             raise ValueError("self_influence: a FactorStore holds one set of draws; pass the data")
-        capture = self._capture("train", "norms")
-        sides = [self._side("train", train, ids, capture, part, len(parts)) for part in parts]
+        capture = tracing.capture("train", "norms")
+        sides = [tracing.side("train", train, ids, capture, part, len(parts)) for part in parts]
         scores = np.zeros(len(sides[0]))
-        with self._trajectory.restored():
-            visits = self._visits(sides)
-            add_self_products(scores, visits, self._count, sides, self._settings)
+        with tracing.trajectory.restored():
+            visits = tracing.visits(sides)
+            add_self_products(scores, visits, tracing.count, sides, self._settings)
         return scores
 
     def capture(
@@ -272,133 +262,18 @@ class TracIn:
                 f"capture: part is {part} and out is {out}; (i, n) with 0 <= i < n is wanted, and "
                 "a directory for n > 1"
             )
-        capture = self._capture(side, "pairs")
-        samples = self._samples(side, data, ids)
-        live = self._live(side, samples, capture, range(self._draws), 1)
-        with self._trajectory.restored():
-            for done, (c, weight) in enumerate(self._visits([live])):
+        tracing = self._tracing
+        capture = tracing.capture(side, "pairs")
+        samples = tracing.samples(side, data, ids)
+        live = tracing.live(side, samples, capture, range(tracing.draws), 1)
+        with tracing.trajectory.restored():
+            for done, (c, weight) in enumerate(tracing.visits([live])):
                 if done == 0:
-                    store = FactorStore(self._identity(side, samples, live, out, dtype), out)
-                store.fill(c, weight, live, self._trajectory.digest(), part)
+                    store = FactorStore(tracing.identity(side, samples, live, out, dtype), out)
+                store.fill(c, weight, live, tracing.trajectory.digest(), part)
                 if self._settings.progress is not None:
-                    self._settings.progress("capture", done + 1, self._count)
+                    self._settings.progress("capture", done + 1, tracing.count)
         return store
-
-    @property
-    def _count(self) -> int:
-        return len(self._trajectory.active)
-
-    @property
-    def _test_objective(self) -> str | None:
-        """Its name, if it is not the training's."""
-        same = self._traced["test"] is self._traced["train"]
-        return None if same else self._traced["test"].name
-
-    def _capture(self, side: str, form: Form, like: Capture | None = None) -> Capture:
-        traced = self._traced[side]
-        return Capture(
-            self._trajectory.model,
-            traced.loss,
-            form=form,
-            strict=self._strict,
-            by_layers=all(one.by_layers for one in self._traced.values()),
-            like=like,
-        )
-
-    def _visits(self, sides: Sequence[Side]) -> Iterator[tuple[int, float]]:
-        live = [side for side in sides if isinstance(side, LiveSide)]
-        for c, weight in self._trajectory.visit():
-            for side in sides:
-                if isinstance(side, FactorStore):
-                    side.require_model(c, self._trajectory.digest())
-            for side in live:
-                side.renew()
-            yield c, weight
-            trained = next((side for side in live if side.name == "train"), None)
-            if trained is not None:
-                trained.losses.compare(self._trajectory.checkpoints[c], c)
-
-    def _problem(
-        self,
-        test: Data | FactorStore,
-        train: Data | FactorStore,
-        test_ids: npt.ArrayLike | None,
-        train_ids: npt.ArrayLike | None,
-    ) -> tuple[Side, Side, Iterator[tuple[int, float]]]:
-        """Both sides of the products, and the visits of the checkpoints, which load the model."""
-        capture = self._capture("test", "pairs")
-        queries = self._side("test", test, test_ids, capture)
-        if self._test_objective is not None:
-            same_layers = None if isinstance(test, FactorStore) else capture
-            capture = self._capture("train", "pairs", same_layers)
-        points = self._side("train", train, train_ids, capture)
-        return queries, points, self._visits([queries, points])
-
-    def _samples(self, name: str, data: Data, ids: npt.ArrayLike | None) -> Samples:
-        dtype, device = batches.placement(self._trajectory.model)
-        return read_samples(name, data, ids, self._recipe, dtype, device)
-
-    def _side(
-        self,
-        name: str,
-        data: Data | FactorStore,
-        ids: npt.ArrayLike | None,
-        capture: Capture,
-        draws: range | None = None,
-        sides: int = 2,
-    ) -> Side:
-        if not isinstance(data, FactorStore):
-            drawn = range(self._draws) if draws is None else draws
-            return self._live(name, self._samples(name, data, ids), capture, drawn, sides)
-        if ids is not None:
-            raise ValueError(
-                f"TracIn: {name} is a FactorStore, captured with its ids; pass no others"
-            )
-        data.require(
-            objective=self._traced["train"].name,
-            test_objective=self._test_objective,
-            side=name,
-            draws=self._draws,
-            latent=self._latent,
-            seed=self._seed,
-        )
-        return data
-
-    def _live(
-        self, name: str, samples: Samples, capture: Capture, draws: range, sides: int
-    ) -> LiveSide:
-        noise = Noise(self._seed, _STREAMS[name], draws, self._latent)
-        return LiveSide(capture, samples, noise, self._memory // (2 * sides), self._block)
-
-    def _identity(
-        self,
-        side: str,
-        samples: Samples,
-        live: LiveSide,
-        out: str | Path | None,
-        dtype: Kept | None,
-    ) -> dict[str, Any]:
-        rows = live.block_rows()
-        if out is not None:
-            rows = stored_block(out, live.block_rows(STORED_BYTES))
-        return {
-            "kind": KIND,
-            "genmem": metadata.version("genmem"),
-            "data": samples.digest(),
-            "samples": len(samples),
-            "side": side,
-            "objective": self._traced["train"].name,
-            "test_objective": self._test_objective,
-            "draws": self._draws,
-            "latent": self._latent,
-            "seed": self._seed,
-            "checkpoints": list(self._trajectory.active),
-            "weights": [float(self._trajectory.weights[c]) for c in self._trajectory.active],
-            "block": rows,
-            "dtype": dtype,
-            # The recipe decides what a model sees of a data set (binarisation, dequantisation).
-            "recipe": None if self._recipe is None else self._recipe.to_dict(),
-        }
 
 
 def _model(run: Any, model: nn.Module | None) -> nn.Module:

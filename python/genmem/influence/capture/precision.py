@@ -13,7 +13,8 @@ import torch
 def full_precision(device: torch.device) -> Iterator[None]:
     """Products of float32 keep all digits on `device`; the settings are put back afterwards.
 
-    An autocast that the loss itself enters is part of the loss, and stays.
+    An autocast that the loss itself enters stays; its gradients may then differ between batches by
+    more than the proof of the capture allows, which refuses them.
     """
     held: list[tuple[Any, str, Any]] = []
     if device.type == "cuda":
