@@ -88,7 +88,8 @@ def test_studies() -> None:
                 "Capture", "Detection", "FactorStore", "GeneratedInfluence", "LoadedBy",
                 "StateCheckpoint", "TopInfluences", "TracIn", "capture_factors",
                 "checkpoint_weights", "detection", "load_state", "loaded_by",
-                "rounding_bound", "score", "self_score", "state_checkpoints",
+                "retrieve", "rounding_bound", "score", "self_score", "sketches",
+                "state_checkpoints",
             },
         ),
         (

@@ -11,6 +11,8 @@ from genmem.influence.checkpoints.weights import checkpoint_weights as checkpoin
 from genmem.influence.generated import GeneratedInfluence as GeneratedInfluence
 from genmem.influence.mislabel import Detection as Detection
 from genmem.influence.mislabel import detection as detection
+from genmem.influence.stores.retrieval import retrieve as retrieve
+from genmem.influence.stores.retrieval import sketches as sketches
 from genmem.influence.stores.store import FactorStore as FactorStore
 from genmem.influence.stores.stored import rounding_bound as rounding_bound
 from genmem.influence.stores.stored import score as score

@@ -1,10 +1,11 @@
-"""Joining the factors of consecutive samples."""
+"""Joining the factors of consecutive samples, and picking some of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from genmem.kernels import Factors, LayerFactors
 
@@ -30,3 +31,17 @@ def _joined(layers: Sequence[LayerFactors]) -> LayerFactors:
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         first.bias,
     )
+
+
+def take(factors: Factors, rows: npt.NDArray[np.int64]) -> Factors:
+    """The factors of the samples at `rows`, copied; of a mapped block nothing else is read."""
+    return Factors(tuple(_taken(layer, rows) for layer in factors.layers))
+
+
+def _taken(layer: LayerFactors, rows: npt.NDArray[np.int64]) -> LayerFactors:
+    first, counts = layer.offsets[rows], np.diff(layer.offsets)[rows]
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    # The tokens of a sample lie together: where each begins, and how far into it a token is.
+    tokens = np.repeat(first - offsets[:-1], counts) + np.arange(offsets[-1])
+    inputs, gradients = np.asarray(layer.inputs)[tokens], np.asarray(layer.gradients)[tokens]
+    return LayerFactors(layer.name, inputs, gradients, offsets, layer.bias)

@@ -30,6 +30,15 @@ def score(
     Raises RunMismatchError for the wrong sides, or stores of other checkpoints, weights,
     objectives, draws or seeds.
     """
+    require_pair(queries, points)
+    visits = zip(queries.checkpoints, queries.weights, strict=True)
+    count = len(queries.checkpoints)
+    settings = Settings(cosine, memory, threads, progress)
+    return influence_scores(queries, points, visits, count, k, proponents, settings)
+
+
+def require_pair(queries: FactorStore, points: FactorStore) -> None:
+    """RunMismatchError unless the stores hold the sides "test" and "train" of one tracing."""
     queries.require(side="test")
     points.require(
         side="train",
@@ -41,10 +50,6 @@ def score(
         checkpoints=list(queries.checkpoints),
         weights=list(queries.weights),
     )
-    visits = zip(queries.checkpoints, queries.weights, strict=True)
-    count = len(queries.checkpoints)
-    settings = Settings(cosine, memory, threads, progress)
-    return influence_scores(queries, points, visits, count, k, proponents, settings)
 
 
 def self_score(
