@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,13 @@ def loss(model: nn.Module, x: Tensor, noise: None) -> Tensor:
     return (model(x) - 1).square().sum((1, 2))
 
 
-def tracin(scale: float = 1.0, **options: object) -> TracIn:
+def tracin(scale: float = 1.0, function: object = loss, **options: object) -> TracIn:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Mixed().double()
     states = [{n: s * v * scale for n, v in model.state_dict().items()} for s in (1.0, 1.3)]
     settings = {"weights": [1.0, 0.5], "block": 6, "seed": 5} | options
-    return TracIn(states, loss, model=model, **settings)
+    return TracIn(states, function, model=model, **settings)
 
 
 def test_the_header_tells_the_model_the_seed_and_the_layers(tmp_path: Path) -> None:
@@ -200,6 +201,31 @@ def test_parts_are_disjoint_and_make_the_whole(tmp_path: Path) -> None:
     for part, out in (((3, 3), tmp_path), ((0, 0), tmp_path), ((0, 2), None)):
         with pytest.raises(ValueError, match="capture: part is"):
             tracin().capture(X, out, part=part)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_loses_the_block_it_was_at(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path[:0] = sys.argv[2:]; import time; from pathlib import Path\n"
+        "from influence.stores.test_store_files import X, loss, tracin\n"
+        "def slow(model, x, noise):\n"
+        "    time.sleep(0.02)\n"
+        "    return loss(model, x, noise)\n"
+        "slow.__qualname__ = 'loss'\n"
+        "tracin(function=slow, block=1).capture(X, Path(sys.argv[1]))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *sys.path])
+    end = time.monotonic() + 60
+    while len(list(tmp_path.rglob("block_*.safetensors"))) < 5:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.kill()
+    process.wait(60)
+    left = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("block_*.safetensors")}
+    assert 5 <= len(left) < 40
+    store = tracin(block=1).capture(X, tmp_path)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in left.items())
+    np.testing.assert_allclose(self_score(store), tracin().self_influence(X), rtol=1e-12)
 
 
 @pytest.mark.slow
