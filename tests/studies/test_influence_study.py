@@ -51,7 +51,7 @@ def test_tables(done: tuple[Path, dict], sets: tuple[Dataset, Dataset, Dataset])
     out, _ = done
     train, test, _ = sets
     table = pd.read_parquet(out / "influence/proponents.parquet")
-    assert len(table) == 12 * 2 * 3
+    assert 12 * 3 <= len(table) <= 12 * 2 * 3  # a side holds scores of its sign
     first = table.iloc[0]
     assert first["index"] == test.index[0]
     assert first["label"] == test.y[0]
@@ -60,8 +60,9 @@ def test_tables(done: tuple[Path, dict], sets: tuple[Dataset, Dataset, Dataset])
     gap = train.unit([row]).astype(float) - test.unit([0])
     assert abs(first["distance"] - np.sqrt((gap**2).sum())) < 1e-12
     for (_, side), rows in table.groupby(["index", "side"]):
-        ordered = rows.sort_values("rank")["score"]
-        assert ordered.is_monotonic_decreasing == (side == "proponent") or ordered.nunique() == 1
+        ordered = rows.sort_values("rank")["score"].abs()
+        assert ordered.is_monotonic_decreasing
+        assert (rows["score"] > 0).all() == (side == "proponent")
     own = pd.read_parquet(out / "scores/self_influence.parquet")
     assert len(own) == 300
     assert (own["self_influence"] > 0).all()

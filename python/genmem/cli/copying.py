@@ -10,9 +10,9 @@ import typer
 
 from genmem.cli.options import Debug, Preset, PresetName, Seed, Threads
 from genmem.cli.progress import progress
+from genmem.cli.runs import data_of, heldout, load
 
 if TYPE_CHECKING:
-    from genmem.datasets import Dataset
     from genmem.studies.copying_run import Samples
 
 
@@ -110,10 +110,10 @@ def _of_run(
     from genmem.studies.copying_run import copying_of_run
 
     place = out or run / "copying"
-    samples = _data_of(run, data)
-    heldout = _heldout(samples, data, test)
+    samples = data_of(run, data)
+    unseen = heldout(samples, data, test)
     with progress() as tell:
-        return copying_of_run(run, samples, heldout, place, progress=tell, **options), place
+        return copying_of_run(run, samples, unseen, place, progress=tell, **options), place
 
 
 def _of_sets(names: tuple[str, str, str], out: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -125,51 +125,6 @@ def _of_sets(names: tuple[str, str, str], out: Path, options: dict[str, Any]) ->
         return copying_of_sets(train, test, generated, out, progress=tell, **options)
 
 
-def _data_of(run: Path, data: str | None) -> Dataset:
-    """The samples that a run was made of: as many as it says, of the set that it names."""
-    from genmem import datasets
-    from genmem.errors import DataError
-    from genmem.ledger import read_identity
-
-    stored = read_identity(run)["data"]
-    name, count = str(stored["name"]), int(stored.get("n", stored.get("samples", 0)))
-    try:
-        return datasets.load(data or name, limit=count)
-    except DataError as error:
-        if data is not None:
-            raise
-        raise DataError(
-            f"{run} was made of {name}, which cannot be loaded by that name; give the samples "
-            f"with --data ({error})"
-        ) from error
-
-
-def _heldout(samples: Dataset, data: str | None, test: str | None) -> Dataset | None:
-    """What --test names, or the test split of the data; None if there is neither."""
-    from genmem import datasets
-    from genmem.errors import DataError
-
-    if test is not None:
-        return _load(test, "test")
-    try:
-        return datasets.load(data or samples.name, split="test")
-    except DataError:
-        return None
-
-
-def _load(name: str, split: str) -> Dataset:
-    """A set by name or path; its test split where it has one and that is asked for."""
-    from genmem import datasets
-    from genmem.errors import DataError
-
-    if split == "test":
-        try:
-            return datasets.load(name, split="test")
-        except DataError:
-            pass
-    return datasets.load(name)
-
-
 def _samples(name: str, split: str) -> Any:
     """An array of an .npy file, or a data set."""
     import numpy as np
@@ -177,7 +132,7 @@ def _samples(name: str, split: str) -> Any:
     path = Path(name)
     if path.suffix.lower() == ".npy" and path.is_file():
         return np.load(path, allow_pickle=False)
-    return _load(name, split)
+    return load(name, split)
 
 
 def _one_scale(held: list[Any]) -> list[Samples]:

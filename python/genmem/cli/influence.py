@@ -1,4 +1,4 @@
-"""`genmem influence DATA`: which training samples drive the likelihood of which others."""
+"""`genmem influence DATA|RUN`: which training samples drive the likelihood of which others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 import typer
 
 from genmem.cli.options import (
-    Data,
     Debug,
     Limit,
     Out,
@@ -23,6 +22,7 @@ from genmem.cli.options import (
 )
 from genmem.cli.progress import Report, progress
 from genmem.cli.recipes import Objective, recipe_of
+from genmem.cli.runs import of_run, positions_of
 
 if TYPE_CHECKING:
     from genmem.datasets import Dataset
@@ -31,7 +31,16 @@ if TYPE_CHECKING:
 
 
 def influence(
-    data: Data,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA|RUN",
+            help="What is traced: a data set (digits, mnist, fashion_mnist, cifar10, a folder of "
+            "images, an .npz), in a training of its own; or the directory of a run, whose training "
+            "samples are traced to held-out ones.",
+            show_default=False,
+        ),
+    ],
     out: Out = None,
     seed: Seed = 0,
     threads: Threads = None,
@@ -51,13 +60,32 @@ def influence(
         typer.Option(
             "--samples",
             metavar="I,J,...",
-            help="Identities of the samples whose proponents and opponents are listed "
-            "(default: the ten of largest self-influence).",
+            help="Identities of the samples whose proponents and opponents are listed (default: "
+            "the ten of largest self-influence; of RUN the first sixteen held-out ones).",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            "--test",
+            metavar="DATA",
+            help="Held-out samples, for RUN (default: the test split of the data of RUN).",
+            show_default=False,
+        ),
+    ] = None,
+    made_of: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="Samples that RUN was made of (default: the data set of the name in RUN).",
             show_default=False,
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option("--top", min=1, help="Proponents and opponents listed per sample.")
+        int,
+        typer.Option("--top", "--k", min=1, help="Proponents and opponents listed per sample."),
     ] = 5,
     draws: Annotated[
         int, typer.Option("--draws", min=2, help="Latent draws per gradient; an even number.")
@@ -75,7 +103,12 @@ def influence(
     limit: Limit = None,
     debug: Debug = False,
 ) -> None:
-    """Trace the influence of samples of DATA on themselves and on each other through a training.
+    """Trace the influence of training samples on themselves and on others through a training.
+
+    Of RUN: on held-out samples. Writes RUN/influence/heldout.parquet (with labels and distances),
+    which `genmem report RUN` shows.
+
+    Of DATA: of its samples on themselves and on each other, through a training of its own.
 
     Writes scores/self_influence.parquet (both forms) and influence/proponents.parquet; with
     --generated also scores/generated_influence.parquet (by training sample, on average),
@@ -89,9 +122,17 @@ def influence(
 
     if draws % 2:
         raise typer.BadParameter(f"--draws: {draws} cannot be halved; an even number is wanted")
-    held = datasets.load(data, limit=limit)
-    asked = _positions(held, samples)
-    directory = run_directory(out, data, preset, "influence")
+    if (Path(source) / "recipe.toml").is_file():
+        if run is not None or out is not None or generated or limit is not None:
+            raise typer.BadParameter("RUN: --run, --out, --limit and --generated are for DATA")
+        options = {"k": top, "draws": draws, "seed": seed, "threads": threads}
+        of_run(Path(source), made_of, test, samples, options)
+        return
+    if test is not None or made_of is not None:
+        raise typer.BadParameter("--test and --data are for a RUN in place of DATA")
+    held = datasets.load(source, limit=limit)
+    asked = positions_of(held, samples)
+    directory = run_directory(out, source, preset, "influence")
     recipe = recipe_of(held, preset.value, Objective.elbo.value, seed)
     given = None if run is None else _given(run, held)
     bind(directory, _identity(held, given, recipe, draws, seed))
@@ -187,21 +228,3 @@ def _given(run: Path, data: Dataset) -> Run:
             f"{data.fingerprint}; influence is traced on the data a model was trained on"
         )
     return found
-
-
-def _positions(data: Dataset, text: str | None) -> npt.NDArray[np.int64] | None:
-    """Positions of the identities in a list like "3,17,42"; None if none was given."""
-    if text is None:
-        return None
-    place = {int(name): position for position, name in enumerate(data.index)}
-    try:
-        names = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"--samples: {text!r} is not a list of whole numbers like 3,17,42"
-        ) from None
-    unknown = [name for name in names if name not in place]
-    if unknown or len(set(names)) < len(names):
-        what = f"has no sample {unknown[0]}" if unknown else "would list a sample twice"
-        raise typer.BadParameter(f"--samples: {data.name} {what}")
-    return np.array([place[name] for name in names], np.int64)

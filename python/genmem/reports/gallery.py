@@ -196,13 +196,14 @@ def _labels(tables: Tables) -> dict[int, str]:
     classes = tables.summary["data"].get("classes")
     labels = column(tables.attributes, "label")
     return {
-        int(index): _class_name(int(label), classes)
+        int(index): class_name(int(label), classes)
         for index, label in zip(tables.attributes["index"], labels, strict=True)
         if np.isfinite(label) and label >= 0
     }
 
 
-def _class_name(label: int, classes: Any) -> str:
+def class_name(label: int, classes: Any) -> str:
+    """What a page calls a class: its name if that says more than its number."""
     if isinstance(classes, list) and label < len(classes) and str(classes[label]) != str(label):
         return str(classes[label])
     return f"class {label}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from genmem.ledger import write_text
-from genmem.reports import copying, generated, plates, provenance, words
+from genmem.reports import copying, generated, heldout, plates, provenance, words
 from genmem.reports.figures import Drawing
 from genmem.reports.figures.palette import DARK, LIGHT, declarations
 from genmem.reports.figures.scales import linear_width
@@ -85,6 +85,7 @@ def render(tables: Tables) -> tuple[str, list[Drawing]]:
             bent=linear_width(tables.score[np.isfinite(tables.score)]) is not None,
             copying=None if copied is None else _copying(tables, copied),
             generated=_generated(tables, gallery),
+            heldout=_heldout(tables),
             **shown,
         )
     )
@@ -103,6 +104,17 @@ def _copying(tables: Tables, shown: plates.Shown) -> dict[str, Any]:
         "notes": copying.notes(held),
         "matches": copying.matches(held),
         "shown": shown,
+    }
+
+
+def _heldout(tables: Tables) -> dict[str, Any] | None:
+    """What the section on held-out samples shows."""
+    held = tables.heldout
+    if held is None:
+        return None
+    return {
+        "lead": heldout.lead(held, tables.noun),
+        "traced": heldout.traced(held, tables.summary["data"].get("classes")),
     }
 
 

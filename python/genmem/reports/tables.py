@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from genmem.reports.copying import Copying
     from genmem.reports.generated import Generated
+    from genmem.reports.heldout import Heldout
 
 Floats = npt.NDArray[np.float64]
 FALSE_DISCOVERY_RATE = 0.05
@@ -95,6 +96,7 @@ class Tables:
     images: Images | None
     copying: Copying | None = None
     generated: Generated | None = None
+    heldout: Heldout | None = None
 
     @property
     def n(self) -> int:
@@ -134,6 +136,7 @@ def read(run_directory: str | Path) -> Tables:
     """
     from genmem.reports.copying import read as read_copying
     from genmem.reports.generated import read as read_generated
+    from genmem.reports.heldout import read as read_heldout
 
     directory = Path(run_directory)
     _required(directory)
@@ -155,6 +158,7 @@ def read(run_directory: str | Path) -> Tables:
         images=_images(directory / "images.safetensors"),
         copying=read_copying(directory),
         generated=read_generated(directory),
+        heldout=read_heldout(directory),
     )
 
 

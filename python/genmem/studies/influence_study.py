@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from genmem.ledger import bind, write_text
+from genmem.studies.heldout_influence import related
 from genmem.studies.influence_checks import (
     Share,
     class_agreement,
@@ -30,6 +31,7 @@ from genmem.studies.influence_checks import (
     self_influence_and_loss,
     top_rate,
 )
+from genmem.studies.samples import strongest_table
 from genmem.studies.stages import Progress, Stages, write_table
 from genmem.studies.summary import machine, versions
 
@@ -203,28 +205,8 @@ class _Study:
             "scores/classes",
             {"check": list(shares), **pd.DataFrame([one._asdict() for one in shares.values()])},
         )
-        places = np.argsort(-scores, axis=1, kind="stable")
-        count = min(self.sizes.k, len(self.train))
-        sides = {"proponent": places[:, :count], "opponent": places[:, ::-1][:, :count]}
-        parts = []
-        for side, chosen in sides.items():
-            at, of = chosen.ravel(), np.repeat(np.arange(len(queries)), count)
-            gap = self.train.unit(at).astype(np.float64) - queries.unit(of)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "index": queries.index[of],
-                        "side": side,
-                        "rank": np.tile(np.arange(1, count + 1), len(queries)),
-                        "train_index": self.train.index[at],
-                        "score": scores[of, at],
-                        "label": queries.y[of],
-                        "train_label": self.train.y[at],
-                        "distance": np.sqrt((gap.reshape(len(at), -1) ** 2).sum(axis=1)),
-                    }
-                )
-            )
-        self._write("influence/proponents", pd.concat(parts, ignore_index=True))
+        table = strongest_table(queries.index, scores, self.train.index, self.sizes.k)
+        self._write("influence/proponents", related(table, queries, self.train))
 
     def _self_influence(self, tell: Progress) -> None:
         from genmem.models import single_thread

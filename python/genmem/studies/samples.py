@@ -75,7 +75,7 @@ def influence_table(tracin: TracIn, data: Dataset, chosen: Int64, k: int) -> pd.
 
     with single_thread():
         matrix = tracin.influence(data.take(chosen), data)
-    return _strongest(data.index[chosen], matrix, data.index, k)
+    return strongest_table(data.index[chosen], matrix, data.index, k)
 
 
 def generated_tables(
@@ -94,10 +94,11 @@ def generated_tables(
     columns = {"influence": found.overall, "error": found.error}
     overall = pd.DataFrame({"index": data.index, **columns})
     drawn: Any = found.samples
-    return overall, _strongest(drawn.index, np.asarray(found.scores), data.index, k), drawn
+    return overall, strongest_table(drawn.index, np.asarray(found.scores), data.index, k), drawn
 
 
-def _strongest(queries: Int64, matrix: Float64, names: Int64, k: int) -> pd.DataFrame:
+def strongest_table(queries: Int64, matrix: Float64, names: Int64, k: int) -> pd.DataFrame:
+    """The table of `influence_table` from scores (Q, N) of samples `queries` and `names`."""
     rows = []
     for query, scores in zip(queries, matrix, strict=True):
         for side, signed in (("proponent", scores), ("opponent", -scores)):
