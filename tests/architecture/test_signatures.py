@@ -20,13 +20,13 @@ SIGNATURES = {
     "threads=None",
     "grad_dot": "queries, points, *, symmetric=False, k=None, backend='auto', threads=None",
     "GaussianKDE": "bandwidth='loo', *, duplicates='group', bandwidth_rows=2000, seed=0, "
-    "memory=268435456, threads=None, backend='auto'",
+    "memory=201326592, threads=None, backend='auto'",
     "KernelDensity": "bandwidth='loo', *, kernel='gaussian', duplicates='group', "
-    "bandwidth_rows=2000, seed=0, memory=268435456, threads=None, backend='auto'",
-    "NearestNeighborDensity": "k=10, *, duplicates='inf', memory=268435456, threads=None, "
+    "bandwidth_rows=2000, seed=0, memory=201326592, threads=None, backend='auto'",
+    "NearestNeighborDensity": "k=10, *, duplicates='inf', memory=201326592, threads=None, "
     "backend='auto'",
     "GaussianMixtureDensity": "n_components=1, *, covariance_type='full', method='one_step', "
-    "tol=None, reg_covar=1e-06, n_init=1, random_state=None, memory=268435456",
+    "tol=None, reg_covar=1e-06, n_init=1, random_state=None, memory=201326592",
     "GaussianKDE.fit": "self, X, y=None, sample_weight=None",
     "KernelDensity.fit": "self, X, y=None, sample_weight=None",
     "NearestNeighborDensity.fit": "self, X, y=None",
