@@ -88,8 +88,8 @@ inline void split_features(Features x, __m512i* parts) {
 template <int kParts>
 struct TileProducts {
   static constexpr int64_t kStepFeatures = 32;
-  // Eight steps are one chain: 128 pairs of features.
-  static constexpr int64_t kChainSteps = 4;
+  // Eight steps are one chain: 128 pairs of features, kChain roundings.
+  static constexpr int64_t kChainSteps = 8;
   static constexpr int64_t kStrip = 96;
 
   static int64_t steps(int64_t depth) { return (depth + kStepFeatures - 1) / kStepFeatures; }
@@ -150,31 +150,50 @@ struct TileProducts {
     }
   }
 
-  // The sums in tiles 0 .. 3 go on by one part of the rows times one of the columns.
-  static void add_part(const char* top, const char* bottom, const char* columns, int64_t steps) {
-    for (int64_t step = 0; step < steps; ++step) {
-      _tile_loadd(4, top + step * kParts * 1024, 64);
-      _tile_loadd(6, columns + step * kParts * 2048, 64);
-      _tile_loadd(7, columns + step * kParts * 2048 + 1024, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_loadd(5, bottom + step * kParts * 1024, 64);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
+  static void load_rows(const char* top, const char* bottom, int part) {
+    _tile_loadd(4, top + part * 1024, 64);
+    _tile_loadd(5, bottom + part * 1024, 64);
+  }
+  static void load_columns(const char* columns, int part) {
+    _tile_loadd(6, columns + part * 2048, 64);
+    _tile_loadd(7, columns + part * 2048 + 1024, 64);
+  }
+  static void add() {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
   }
 
-  // From the smallest terms to the largest, so that only the last rounds at the size of the sum.
+  // The small terms first, so that only the last of a chain round at the size of the sum; in an
+  // order in which each differs from the one before in one operand.
   static void chain(const char* top, const char* bottom, const char* columns, int64_t steps,
                     float* sums) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int order = kParts - 1; order >= 0; --order) {
-      for (int x = 0; x <= order; ++x) {
-        add_part(top + x * 1024, bottom + x * 1024, columns + (order - x) * 2048, steps);
+    if (kParts == 3) {
+      for (int64_t step = 0; step < steps; ++step) {
+        const int64_t at = step * kParts * 1024;
+        load_rows(top + at, bottom + at, 2);
+        load_columns(columns + 2 * at, 0);
+        add();
+        load_rows(top + at, bottom + at, 1);
+        add();
+        load_columns(columns + 2 * at, 1);
+        add();
+        load_rows(top + at, bottom + at, 0);
+        add();
+        load_columns(columns + 2 * at, 2);
+        add();
       }
+    }
+    for (int64_t step = 0; step < steps; ++step) {
+      const int64_t at = step * kParts * 1024;
+      load_rows(top + at, bottom + at, 0);
+      load_columns(columns + 2 * at, 0);
+      add();
     }
     _tile_stored(0, sums, 128);
     _tile_stored(1, sums + 16, 128);
