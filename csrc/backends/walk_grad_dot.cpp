@@ -11,18 +11,20 @@ namespace genmem::backends {
 
 namespace {
 
-// Samples of y that one tile takes: a tile of 512 x 512 samples is 2 MiB.
+// Samples of y that one tile takes, and their tokens in the layer that has most: a tile of 512 x
+// 512 samples is 2 MiB, the scales of so many tokens too.
 constexpr int64_t kBlock = 512;
+constexpr int64_t kBlockTokens = 1 << 17;
 
-// Samples of x are grouped so that a group has at most `tokens` tokens in the layer that has most
-// of them; a single sample may have more.
-std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, int64_t samples,
-                                   int64_t tokens) {
+// Samples are grouped so that a group has at most `samples` of them, and `tokens` tokens in the
+// layer that has most; a single sample may have more. The bounds of the groups.
+std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, bool x_side, int64_t count,
+                                   int64_t samples, int64_t tokens) {
   std::vector<int64_t> bounds{0};
-  for (int64_t first = 0; first < samples;) {
-    int64_t end = std::min(samples, first + tokens);
+  for (int64_t first = 0; first < count;) {
+    int64_t end = std::min(count, first + samples);
     for (const LayerPair& layer : layers) {
-      const int64_t* offsets = layer.x.offsets;
+      const int64_t* offsets = x_side ? layer.x.offsets : layer.y.offsets;
       const int64_t* past =
           std::upper_bound(offsets + first, offsets + end + 1, offsets[first] + tokens);
       end = std::max(first + 1, std::min(end, static_cast<int64_t>(past - offsets) - 1));
@@ -32,6 +34,24 @@ std::vector<int64_t> sample_groups(const std::vector<LayerPair>& layers, int64_t
   }
   return bounds;
 }
+
+// How the products of all samples are cut: groups of x times blocks of y.
+class Cuts {
+ public:
+  Cuts(const std::vector<LayerPair>& layers, int64_t x_samples, int64_t y_samples)
+      : x_(sample_groups(layers, true, x_samples, kTokens, kTokens)),
+        y_(sample_groups(layers, false, y_samples, kBlock, kBlockTokens)) {}
+  int64_t groups() const { return static_cast<int64_t>(x_.size()) - 1; }
+  int64_t blocks() const { return static_cast<int64_t>(y_.size()) - 1; }
+  Span group(int64_t i) const { return span(x_, i); }
+  Span block(int64_t i) const { return span(y_, i); }
+
+ private:
+  static Span span(const std::vector<int64_t>& bounds, int64_t i) {
+    return {bounds[static_cast<std::size_t>(i)], bounds[static_cast<std::size_t>(i + 1)]};
+  }
+  std::vector<int64_t> x_, y_;
+};
 
 struct Scored {
   double score;
@@ -146,20 +166,18 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
       }
     }
   };
-  const auto x_bounds = sample_groups(layers, x_samples, kTokens);
-  const int64_t groups = static_cast<int64_t>(x_bounds.size()) - 1;
-  const int64_t blocks = ceil_div(y_samples, kBlock);
-  Tiles tiles(plan, kernels(plan.isa).float_products, layers, groups * blocks);
+  const Cuts cuts(layers, x_samples, y_samples);
+  const int64_t blocks = cuts.blocks(), tasks = cuts.groups() * blocks;
+  Tiles tiles(plan, kernels(plan.isa).float_products, layers, tasks);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
-    const auto group = static_cast<std::size_t>(number / blocks);
-    const Span x{x_bounds[group], x_bounds[group + 1]};
-    const int64_t first = number % blocks * kBlock, end = std::min(y_samples, first + kBlock);
-    const Span y{symmetric ? std::max(first, x.begin) : first, end};
+    const Span x = cuts.group(number / blocks);
+    Span y = cuts.block(number % blocks);
+    if (symmetric) y.begin = std::max(y.begin, x.begin);
     if (y.begin >= y.end) return;
     TokenTile& tile = tiles.of(worker);
     if (tile.fill(x, y, symmetric, clock)) copy(x, y, tile);
   };
-  return run_tasks(groups * blocks, plan.threads, task, plan.interrupted);
+  return run_tasks(tasks, plan.threads, task, plan.interrupted);
 }
 
 namespace {
@@ -251,9 +269,8 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
                       sizes(plan, layers, false, y_samples, y_size))) {
     return false;
   }
-  const auto x_bounds = sample_groups(layers, x_samples, kTokens);
-  const int64_t groups = static_cast<int64_t>(x_bounds.size()) - 1;
-  const int64_t blocks = ceil_div(y_samples, kBlock);
+  const Cuts cuts(layers, x_samples, y_samples);
+  const int64_t groups = cuts.groups(), blocks = cuts.blocks();
   // Few queries: the blocks are shared out too, each part with lists of its own.
   const int64_t parts =
       std::min(blocks, ceil_div(kTasks, std::max(groups, static_cast<int64_t>(1))));
@@ -266,11 +283,10 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
               layers, groups * parts);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const int64_t part = number % parts;
-    const auto group = static_cast<std::size_t>(number / parts);
-    const Span x{x_bounds[group], x_bounds[group + 1]};
+    const Span x = cuts.group(number / parts);
     TokenTile& tile = tiles.of(worker);
     for (int64_t block = part * blocks / parts; block < (part + 1) * blocks / parts; ++block) {
-      const Span y{block * kBlock, std::min(y_samples, (block + 1) * kBlock)};
+      const Span y = cuts.block(block);
       if (!tile.fill(x, y, false, clock)) return;
       for (int64_t i = x.begin; i < x.end; ++i) {
         const double* row = tile.row(i - x.begin);

@@ -333,6 +333,20 @@ def test_refuses(change: dict, message: str) -> None:
         kernels.grad_dot(good, bad)
 
 
+def test_assumed_finite(backend: str, rng: np.random.Generator) -> None:
+    """A NaN or an infinity that nobody looked for is seen in every product of its sample."""
+    for bad in (np.nan, np.inf):
+        points = factors(rng, 40, [(3, 20, 10, True), (1, 6, 5, False)], dtype=np.float32)
+        points.layers[0].inputs[3 * 7 + 1, 4] = bad
+        points.layers[0].gradients[3 * 9 + 2, 4] = bad
+        got = kernels.grad_products(points, points, backend=backend, assume_finite=True)
+        live = np.ones(40, bool)
+        live[[7, 9]] = False
+        assert not np.isfinite(got[~live]).any()
+        assert not np.isfinite(got[:, ~live]).any()
+        assert np.isfinite(got[np.ix_(live, live)]).all()
+
+
 def test_refuses_other_calls(rng: np.random.Generator) -> None:
     one = factors(rng, 3, [(1, 2, 2, True)])
     with pytest.raises(ValueError, match=r"k is 4; 1\.\.3"):

@@ -78,7 +78,8 @@ def summed_products(
     for checkpoint, weight in visits:
         for rows, left in queries.blocks(checkpoint, weight):
             for columns, right in points.blocks(checkpoint, weight):
-                products = grad_products(left, right, threads=settings.threads)
+                # A capture refuses what is not finite: nothing is looked at twice.
+                products = grad_products(left, right, threads=settings.threads, assume_finite=True)
                 if settings.cosine:
                     products *= weight * _inverse_norms(left, right, settings.threads)
                 scores[rows, columns] += products

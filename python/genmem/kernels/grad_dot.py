@@ -148,10 +148,18 @@ def grad_dot(
 
 
 def grad_products(
-    queries: Factors, points: Factors, *, backend: str = "auto", threads: int | None = None
+    queries: Factors,
+    points: Factors,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    assume_finite: bool = False,
 ) -> Float64:
-    """`grad_dot` before it is rounded to float32, (M, N) float64: for sums of several."""
-    q, x, _ = _sides(queries, points)
+    """`grad_dot` before it is rounded to float32, (M, N) float64: for sums of several.
+
+    assume_finite  no factor is looked at first; one that is not finite makes products that are not
+    """
+    q, x, _ = _sides(queries, points, assume_finite)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
     out: Float64 = _core.grad_dot(q, x, False, chosen, count)
     return out
@@ -233,15 +241,17 @@ def factor_sides(
 
 
 def _sides(
-    queries: Factors, points: Factors
+    queries: Factors, points: Factors, assume_finite: bool = False
 ) -> tuple[list[_NativeLayer], list[_NativeLayer], np.dtype[np.floating]]:
     """Both sides as the native module takes them, and the float type of an answer about them."""
-    q, dtype = _native(queries, "queries")
-    x, other = (q, dtype) if points is queries else _native(points, "points")
+    q, dtype = _native(queries, "queries", assume_finite)
+    x, other = (q, dtype) if points is queries else _native(points, "points", assume_finite)
     return q, x, np.promote_types(dtype, other)
 
 
-def _native(factors: Factors, side: str) -> tuple[list[_NativeLayer], np.dtype[np.floating]]:
+def _native(
+    factors: Factors, side: str, assume_finite: bool
+) -> tuple[list[_NativeLayer], np.dtype[np.floating]]:
     if not factors.layers:
         raise ValueError(f"grad_dot: {side} has no layers; at least 1 is wanted")
     layers: list[_NativeLayer] = []
@@ -250,7 +260,8 @@ def _native(factors: Factors, side: str) -> tuple[list[_NativeLayer], np.dtype[n
         inputs = read_rows("grad_dot", f"{side}: inputs of {layer.name}", layer.inputs)
         gradients = read_rows("grad_dot", f"{side}: gradients of {layer.name}", layer.gradients)
         for part, rows in (("inputs", inputs), ("gradients", gradients)):
-            check_finite("grad_dot", f"{side}: {part} of {layer.name}", rows)
+            if not assume_finite:
+                check_finite("grad_dot", f"{side}: {part} of {layer.name}", rows)
             dtype = np.promote_types(dtype, float_type(rows))
         offsets = np.ascontiguousarray(layer.offsets, dtype=np.int64)
         layers.append((inputs, gradients, offsets, bool(layer.bias)))

@@ -200,9 +200,9 @@ def test_threads_reach_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
     real = products.grad_products
 
-    def spy(*sides: object, threads: int | None) -> object:
+    def spy(*sides: object, threads: int | None, **other: object) -> object:
         seen.append(threads)
-        return real(*sides, threads=threads)
+        return real(*sides, threads=threads, **other)
 
     monkeypatch.setattr(products, "grad_products", spy)
     got = tracin(threads=3).influence(Z, X)
