@@ -135,6 +135,33 @@ def test_cells_that_do_not_count_are_reported() -> None:
     assert np.isfinite([found.statistic, found.pvalue, *found.ci]).all()
 
 
+def counted_two_ways(test: Placed, generated: Placed, cells: int) -> float:
+    """C_T as published code combines it: a z for as many cells as hold held-out rows, a mask over
+    all of them, and a variance that knows no ties."""
+    z = np.zeros(len(np.unique(test.cell)))
+    for number in range(len(z)):
+        made, held = (side.length[side.cell == number] for side in (generated, test))
+        m, n = len(made), len(held)
+        u = mannwhitneyu(made, held).statistic
+        z[number] = (u - n * m / 2 + 0.5) / np.sqrt(n * m * (n + m + 1) / 12)
+    counts = np.bincount(generated.cell, minlength=cells) > 0
+    weight = np.bincount(test.cell, minlength=cells) / len(test.cell)
+    return float(weight[counts] @ z[counts] / weight[counts].sum())
+
+
+def test_a_last_cell_without_held_out_rows_is_left_out() -> None:
+    """Published code stops at it; ours answers as if it were not there, and says so."""
+    more = Placed(
+        np.append(GENERATED.cell, [2, 2]), np.append(GENERATED.length, [0.1, 0.2]), np.arange(11)
+    )
+    assert_within(counted_two_ways(HELD_OUT, GENERATED, 2), -0.721238646486, 1e-11)
+    with pytest.raises(IndexError, match="boolean index did not match"):
+        counted_two_ways(HELD_OUT, more, 3)
+    cells = rank_cells(np.array([0, 1, 2]), HELD_OUT, more, 3, 0.0)
+    assert [cell.used for cell in cells] == [True, True, False]
+    assert_within(combine(cells)[1], -0.724454161196, 1e-11)
+
+
 def test_no_cell_that_counts_gives_nan(draws: Maker) -> None:
     found = data_copying(*draws(rows=(30, 10, 5)), cells=2)
     assert np.isnan([found.statistic, found.pvalue, found.c_t, *found.ci]).all()

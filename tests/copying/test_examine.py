@@ -34,7 +34,31 @@ def test_options_reach_their_test(draws: Maker) -> None:
 
 
 def test_a_small_training_set_has_fewer_neighbours(draws: Maker) -> None:
-    assert examine(*draws(3, (20, 9, 9)), resamples=9)["calibrated_distance"].neighbours == 20
+    found = examine(*draws(3, (20, 9, 9)), resamples=9)["calibrated_distance"]
+    assert found.neighbours == 20
+    assert found.notes[-1] == "20 neighbours in place of 50: train has 20 distinct rows"
+    plenty = examine(*draws(3, (60, 9, 9)), resamples=9)
+    assert not any("in place of" in note for one in plenty.values() for note in one.notes)
+
+
+def test_a_training_set_of_two_rows_has_two_cells(draws: Maker) -> None:
+    train, test, generated = draws(3, (2, 30, 30))
+    train = np.concatenate([train, train[:1]])
+    found = examine(train, test, generated, resamples=9)["data_copying"]
+    assert len(found.cells) == 2
+    assert found.notes[-1] == "2 cells in place of 3: train has 2 distinct rows"
+    with pytest.raises(ValueError, match="data_copying: cells is 3; at most 2 is wanted"):
+        examine(train, test, generated, resamples=9, data_copying={"cells": 3})
+
+
+def test_a_share_that_is_no_measurement_is_said_to_be_none(draws: Maker) -> None:
+    sets = draws(6, (60, 40, 50))
+    said = "the held-out share is 4 / 40 by construction, not a measurement"
+    for name in ("calibrated_distance", "near_duplicate_rate"):
+        found = TESTS[name](*sets, quantile=0.1, resamples=9)
+        assert found.reference == 0.1
+        assert said in found.notes[0]
+    assert TESTS["near_duplicate_rate"](*sets, resamples=9).notes == ()
 
 
 @pytest.mark.parametrize("name", TESTS)

@@ -160,6 +160,37 @@ def test_standardisation_is_that_of_the_training_rows(draws: Maker) -> None:
     assert_within(scaled[0].std(0), np.ones(3), 1e-12)
 
 
+@pytest.mark.parametrize("standardise", ["train", "test", "none"])
+@pytest.mark.parametrize("features", ["pixels", "pca"])
+def test_the_balanced_gap_changes_sign_with_the_labels(
+    draws: Maker, features: str, standardise: str
+) -> None:
+    """Training rows as held-out rows and the reverse: nothing but the sign may know of it."""
+    train, test, generated = draws(13, (50, 40, 30), 80, copies=3)
+    options = {"features": features, "standardise": standardise, "permutations": 9}
+    gaps = [
+        likelihood_divergence(*pair, generated, **options).balanced_gap
+        for pair in ((train, test), (test, train))
+    ]
+    assert gaps[0] < -1
+    assert_within(gaps[0], -gaps[1], 1e-6 * abs(gaps[0]))
+
+
+def test_a_feature_that_does_not_vary_is_left_out_not_nan(draws: Maker) -> None:
+    """FLD's own code divides by the deviation over the held-out rows, 0 here."""
+    plain = draws(14, (40, 30, 20))
+    sets = [np.column_stack([rows, np.full(len(rows), 5.0)]) for rows in plain]
+    with np.errstate(invalid="ignore"):
+        theirs = [(rows - sets[1].mean(0)) / sets[1].std(0, ddof=1) for rows in sets]
+    assert np.isnan(log_likelihood(theirs[1], theirs[2], np.zeros(20))).all()
+    found = likelihood_divergence(*sets, standardise="test", permutations=9)
+    want = likelihood_divergence(*plain, standardise="test", permutations=9)
+    assert found.dropped == 1
+    assert np.isfinite(found.statistic)
+    assert_within(found.statistic, want.statistic, 1e-9)
+    assert_within(found.balanced_gap, want.balanced_gap, 1e-9)
+
+
 def test_copies_are_seen_by_row_and_by_sample(draws: Maker) -> None:
     train, test, generated = draws(11, (80, 60, 50), 6, copies=5)
     found = likelihood_divergence(train, test, generated, permutations=99)

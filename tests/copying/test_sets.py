@@ -63,6 +63,22 @@ def test_principal_components_are_fitted_on_the_training_rows(draws: Maker) -> N
     assert few.train.shape == (10, 4)
 
 
+def test_directions_that_only_rounding_varies_in_are_no_components(
+    rng: np.random.Generator,
+) -> None:
+    """12 rows span 11 directions, wherever the origin is; a feature that is 0 in train is none."""
+    rows = rng.standard_normal((30, 40))
+    rows[:12, 7] = 0
+    for offset in (0.0, 1e4):
+        found = made(rows[:12] + offset, rows[12:20] + offset, rows[20:] + offset, "pca")
+        assert [len(one) for one in found] == [12, 8, 10]
+        assert found.train.shape[1] == 11
+        assert found.train.std(axis=0).min() > 0.1
+    pooled = prepare("test", rows[:12], rows[12:20], rows[20:], "pca", 0, pooled=True)
+    assert pooled.train.shape[1] == 19
+    assert abs(np.concatenate(pooled[:2]).mean(axis=0)).max() < 1e-10
+
+
 @pytest.mark.parametrize(
     "features", ["pca", lambda rows: rows @ np.random.default_rng(0).random((784, 30))]
 )

@@ -9,7 +9,7 @@ import numpy as np
 from genmem.arrays import Readable
 from genmem.copying.chance import generator
 from genmem.copying.distances import CopyingDistances, Side, gathered
-from genmem.copying.exchange import EXCHANGEABLE, precedence_pvalue, rank_of
+from genmem.copying.exchange import EXCHANGEABLE, by_construction, precedence_pvalue, rank_of
 from genmem.copying.resampling import check_level, share_interval
 from genmem.copying.results import CopyingResult, policy
 from genmem.copying.sets import Features, Float64
@@ -21,7 +21,8 @@ class CalibratedDistance(CopyingResult):
     """l of every generated sample: `per_sample` (m,), small = memorized, 0 = a copy.
 
     statistic  share of generated samples with l < threshold, an order statistic of held-out l
-    reference  the share of held-out samples that would pass, each against the others' threshold
+    reference  r / n, the rank of the threshold over the number of held-out samples: by
+               construction, not a measurement
     zeros      samples whose every neighbour is at 0: l is 0 by definition
     """
 
@@ -95,6 +96,7 @@ def calibrated_distance(
         null=f"{EXCHANGEABLE}; exact law of the count below the held-out value of rank {rank}",
         copies=int((near.distances[:, 0] == 0).sum()),
         duplicates=treated,
+        notes=(by_construction("calibrated distance", rank, len(others)),),
         threshold=threshold,
         quantile=quantile,
         neighbours=k,

@@ -26,6 +26,8 @@ from genmem.copying.results import CopyingResult, policy
 from genmem.copying.sets import Features, Int64, Sets
 from genmem.density.parameters import check_count
 
+CELLS = 3
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataCopying(CopyingResult):
@@ -58,7 +60,7 @@ def data_copying(
     seed: int = 0,
     duplicates: str = "keep",
     distances: CopyingDistances | None = None,
-    cells: int = 3,
+    cells: int = CELLS,
     within_cell: bool = True,
     threshold: float | None = None,
     permutations: int = 9999,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from genmem.arrays import Readable, read
 from genmem.copying.chance import subset
-from genmem.copying.sets import NAMES, Features, Float64, Int64, Rows, prepare
+from genmem.copying.sets import NAMES, Features, Float64, Int64, Rows, Sets, prepare
 from genmem.density.duplicates import equal_rows
 from genmem.kernels import nearest_sq
 
@@ -31,8 +32,8 @@ class CopyingDistances:
     exactly 0, ties go to the lower position, and nothing depends on the number of threads.
 
     train, test, generated  (N, ...), (n, ...), (m, ...)  numbers, one width; flattened
-    features                "pixels" (default), "pca" (fitted on train), a function of one set, or
-                            three arrays
+    features                "pixels" (default), "pca" (fitted on train; in `pooled` on train and
+                            test), a function of one set, or three arrays
     seed                    of PCA, of equal-size subsets and of all that the tests draw
     threads                 of the kernels (default: all that the process may use)
 
@@ -55,9 +56,24 @@ class CopyingDistances:
         sets = prepare(operation, train, test, generated, features, seed)
         self.train, self.test, self.generated = sets
         self.seed, self.threads = seed, threads
+        self._refit: Callable[[], Sets] | None = None
+        if isinstance(features, str) and features == "pca":
+            self._refit = partial(
+                prepare, operation, train, test, generated, features, seed, pooled=True
+            )
         self.equal = equal_rows(self.train)
         self._to_train: dict[Side, Near] = {}
         self._from_train: dict[Side, Near] = {}
+
+    @cached_property
+    def pooled(self) -> Sets:
+        """The rows in a space that treats train and test alike: PCA fitted on both together.
+
+        Training rows vary more along components fitted on them than held-out rows do, copying or
+        not: where the labels of train and test are permuted, they have to be rows of this space.
+        """
+        own = Sets(self.train, self.test, self.generated)
+        return own if self._refit is None else self._refit()
 
     @cached_property
     def distinct(self) -> Rows:

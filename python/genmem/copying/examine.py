@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from genmem.arrays import Readable
 from genmem.copying.authenticity import authenticity
 from genmem.copying.calibrated_distance import calibrated_distance
-from genmem.copying.data_copying import data_copying
+from genmem.copying.data_copying import CELLS, data_copying
 from genmem.copying.distances import CopyingDistances, gathered
 from genmem.copying.likelihood_divergence import likelihood_divergence
 from genmem.copying.near_duplicates import near_duplicate_rate
@@ -49,7 +50,8 @@ def examine(
     train, test, generated  (N, ...), (n, ...), (m, ...)
     features    "pixels" (default), "pca", a function of one set, or three arrays
     distances   the neighbours of these three sets, computed before
-    neighbours  of the calibrated distance; fewer if train has fewer distinct rows
+    neighbours  of the calibrated distance; fewer if train has fewer distinct rows, as has the rank
+                test fewer than 3 cells, and a note says so
     progress    called with (test, done, total)
     options     further options of single tests, as in data_copying={"cells": 5}
 
@@ -59,7 +61,12 @@ def examine(
     if unknown:
         raise TypeError(f"examine: {unknown[0]!r} is no test; one of {', '.join(TESTS)} is wanted")
     held = gathered("examine", (train, test, generated), features, seed, threads, distances)
-    k = min(neighbours, len(held.distinct))
+    rows = len(held.distinct)
+    k = min(neighbours, rows)
+    fitting: dict[str, tuple[str, int, int]] = {
+        "calibrated_distance": ("neighbours", k, neighbours),
+        "data_copying": ("cells", min(CELLS, rows), CELLS),
+    }
     found: dict[str, CopyingResult] = {}
     for done, (name, run) in enumerate(TESTS.items()):
         if progress is not None:
@@ -68,10 +75,14 @@ def examine(
             # The longest lists first: shorter ones are their beginnings.
             held.to_train("generated", k), held.to_train("test", k)
         own: dict[str, Any] = {"resamples": resamples, "level": level}
-        if name == "calibrated_distance":
-            own["neighbours"] = k
-        own |= options.get(name, {})
-        found[name] = run(held.train, held.test, held.generated, distances=held, **own)
+        given, note = options.get(name, {}), ""
+        if name in fitting and fitting[name][0] not in given:
+            option, fits, wanted = fitting[name]
+            own[option] = fits
+            if fits < wanted:
+                note = f"{fits} {option} in place of {wanted}: train has {rows} distinct rows"
+        result = run(held.train, held.test, held.generated, distances=held, **own | given)
+        found[name] = replace(result, notes=(*result.notes, note)) if note else result
     if progress is not None:
         progress("tests", len(TESTS), len(TESTS))
     return found

@@ -33,6 +33,14 @@ def rank_of(quantile: float, heldout: int) -> int:
     return max(1, int(quantile * heldout + 1e-9))
 
 
+def by_construction(what: str, rank: int, heldout: int) -> str:
+    """The note that the share below an order statistic of the same values is no finding."""
+    return (
+        f"{what}: the held-out share is {rank} / {heldout} by construction, not a measurement; the "
+        "threshold is that order statistic of the held-out values"
+    )
+
+
 def precedence_pvalue(count: int, generated: int, heldout: int, rank: int) -> float:
     """P(K >= count), K = how many of m generated values lie below the rank-th lowest of n others.
 

@@ -44,10 +44,10 @@ class LikelihoodDivergence(CopyingResult):
     per_row       (N,) max_j log N(x_i; g_j, s_j I) / d of each training row
     gap           100 (NLL_train - NLL_test) / d, scales fitted to the training rows: negative =
                   overfit, and below 0 without copying too
-    balanced_gap  the same with scales fitted to training and held-out rows alike: 0 without
-                  copying. balanced_ci over rows; `pvalue` belongs to it
+    balanced_gap  the same with PCA, standardisation and scales fitted to training and held-out rows
+                  together: 0 without copying. balanced_ci over rows; `pvalue` belongs to it
     nll_train, nll_test, nll_baseline  mean -log p in nats
-    dropped       features left out because they do not vary
+    dropped       features left out of FLD because they do not vary
     """
 
     name = "likelihood_divergence"
@@ -96,18 +96,22 @@ def likelihood_divergence(
 
     train, test, generated  (N >= 2, ...), (n, ...), (m, ...); the baseline and the reference take
                             at most as many centres as there are generated samples
-    features     "pixels" (default), "pca", a function of one set, or three arrays
+    features     "pixels" (default), "pca", a function of one set, or three arrays. A function or
+                 arrays that were fitted to the training rows alone, a network trained on them say,
+                 void the p-value: it would be small, or 1, without copying
     duplicates   "keep", "distinct" (equal training rows count once) or "raise"
     distances    the rows of these three sets in feature space, made before
     standardise  "train": features in units of their standard deviation over the training rows,
                  those that do not vary left out; "test": over the held-out rows, as FLD's own code
-                 does; "none"
+                 does; "none". The balanced gap: over both together, unless "none"
     steps        at most, of each fit of the scales; it stops when a step gains nothing
     memory       bytes of working memory. Scales are fitted on the components nearest to each row,
                  as many as fit; likelihoods at these scales are exact
 
     p-value: the generated samples came about without the training rows, so that training and
-    held-out rows are exchangeable: their labels are permuted and the balanced gap compared.
+    held-out rows are exchangeable: their labels are permuted and the balanced gap compared. All
+    that it rests on is fitted to both together; with "distinct" it holds as far as held-out rows
+    are distinct too.
 
     Raises ValueError for wrong shapes, values that are not finite, or an option out of range.
     Source: Jiralerspong et al. (2023), Feature likelihood divergence: evaluating the generalization
@@ -126,12 +130,14 @@ def likelihood_divergence(
     sets, dropped = _scaled((rows, held.test, held.generated), standardise)
     work = _Work(steps, memory, held.threads)
     found, apart = work.fitted(sets[2], sets[0], sets[0], sets[1])
-    both, _ = work.fitted(sets[2], np.concatenate(sets[:2]), sets[0], sets[1])
     baseline = work.baseline(sets, held.seed)
     fewer = len(sets[2]) > len(rows) // 2
     unit = 100 / sets[0].shape[1]
     loss = unit * (baseline.test.log_p - found.test.log_p)
-    balanced = -unit * both.train.log_p, -unit * both.test.log_p
+    alike = held.pooled
+    if duplicates != "keep":
+        alike = alike._replace(train=alike.train[held.equal.first])
+    balanced = work.balanced(alike, standardise)
     gap = float(balanced[0].mean() - balanced[1].mean())
     spread = _spread(loss, *balanced, resamples, held.seed)
     per_row = found.train.best / sets[0].shape[1]
@@ -178,6 +184,15 @@ class _Work(NamedTuple):
         )
         return _Scored(log_s, *scored), apart
 
+    def balanced(self, sets: tuple[Rows, ...], standardise: str) -> tuple[Float64, Float64]:
+        """-log p of training (N,) and held-out (n,) rows, hundredths of a nat per feature, under a
+        mixture that treats them alike: the labels of the rows touch nothing but the answer."""
+        scaled, _ = _scaled(sets, "none" if standardise == "none" else "both")
+        train, test, generated = scaled
+        both, _ = self.fitted(generated, np.concatenate([train, test]), train, test)
+        unit = 100 / train.shape[1]
+        return -unit * both.train.log_p, -unit * both.test.log_p
+
     def baseline(self, sets: tuple[Rows, ...], seed: int) -> _Scored:
         """Centres from half of the training rows, scales fitted to the other half."""
         train, test, generated = sets
@@ -206,7 +221,8 @@ class _Work(NamedTuple):
 def _scaled(sets: tuple[Rows, ...], by: str) -> tuple[tuple[Rows, ...], int]:
     if by == "none":
         return sets, 0
-    return standardised(sets, sets[0] if by == "train" else sets[1])
+    rows = {"train": sets[0], "test": sets[1]}.get(by)
+    return standardised(sets, np.concatenate(sets[:2]) if rows is None else rows)
 
 
 def _pvalue(gap: float, train: Float64, test: Float64, permutations: int, seed: int) -> float:

@@ -9,7 +9,13 @@ import numpy as np
 from genmem.arrays import Readable
 from genmem.copying.chance import generator
 from genmem.copying.distances import CopyingDistances, gathered
-from genmem.copying.exchange import EXCHANGEABLE, precedence_pvalue, rank_of, share_pvalue
+from genmem.copying.exchange import (
+    EXCHANGEABLE,
+    by_construction,
+    precedence_pvalue,
+    rank_of,
+    share_pvalue,
+)
 from genmem.copying.resampling import check_level, share_interval
 from genmem.copying.results import CopyingResult, policy
 from genmem.copying.sets import Features, Float64
@@ -20,6 +26,8 @@ class NearDuplicateRate(CopyingResult):
     """Distance of every generated sample to the nearest training row: `per_sample` (m,).
 
     statistic  share of generated samples with a distance below threshold
+    reference  the same of held-out samples; with quantile r / n, the rank of the threshold over
+               their number: by construction, not a measurement
     quantile   of held-out distances that set the threshold; None: the median distance between a
                training row and its nearest other one
     """
@@ -78,12 +86,14 @@ def near_duplicate_rate(
         threshold = _spacing(held, duplicates)
         hits, base = ((side < threshold).astype(np.float64) for side in (made, others))
         reference, pvalue = float(base.mean()), share_pvalue(hits, base, high=True)
+        notes: tuple[str, ...] = ()
     else:
         rank = rank_of(quantile, len(others))
         threshold = float(np.sort(others)[rank - 1])
         hits = (made < threshold).astype(np.float64)
         reference = rank / len(others)
         pvalue = precedence_pvalue(int(hits.sum()), len(made), len(others), rank)
+        notes = (by_construction("near duplicates", rank, len(others)),)
     random = generator(held.seed, "resamples of near-duplicate rate")
     return NearDuplicateRate(
         statistic=float(hits.mean()),
@@ -95,6 +105,7 @@ def near_duplicate_rate(
         null=f"{EXCHANGEABLE}; exact law of the counts",
         copies=int((made == 0).sum()),
         duplicates=treated,
+        notes=notes,
         threshold=threshold,
         quantile=quantile,
     )

@@ -38,11 +38,16 @@ def prepare(
     generated: Readable,
     features: Features,
     seed: int,
+    *,
+    pooled: bool = False,
 ) -> Sets:
     """The three sets in the feature space that was asked for.
 
     train, test, generated  (N, ...), (n, ...), (m, ...)  numbers, one width; flattened to rows
-    features                see `Features`; PCA has min(64, d, N) components, fitted on train only
+    features                see `Features`; PCA has min(64, d, N) components, fewer where the rows
+                            that it is fitted to vary in fewer directions
+    pooled                  fit PCA to train and test together, so that rows of both could change
+                            places; else to train only
 
     Rows that are equal before features are computed are equal after: a product of matrices may
     round one row in two ways, and a copy would no longer be at distance 0.
@@ -68,7 +73,7 @@ def prepare(
             f'{operation}: features is {features!r}; "pixels", "pca", a function or a triple of '
             "arrays is wanted"
         )
-    return _tied(flat, _principal(_checked(operation, flat, flat), seed))
+    return _tied(flat, _principal(_checked(operation, flat, flat), seed, pooled))
 
 
 def _flat(operation: str, name: str, value: Readable) -> Rows:
@@ -117,15 +122,23 @@ def _checked(operation: str, flat: Sets, found: Sets) -> Sets:
     return found
 
 
-def _principal(flat: Sets, seed: int) -> Sets:
+def _principal(flat: Sets, seed: int, pooled: bool) -> Sets:
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits
 
-    components = min(COMPONENTS, *flat.train.shape)
+    own = np.concatenate(flat[:2]) if pooled else flat.train
+    # PCA forms sum x x' - n mean mean'; far from the origin it would cancel.
+    centre = own.mean(axis=0, dtype=np.float64)
     # One thread: the order of the sums, and with it the last bits, would depend on their number.
     with threadpool_limits(1):
-        fitted = PCA(components, random_state=seed).fit(flat.train.astype(np.float64))
-        return Sets(*(fitted.transform(rows.astype(np.float64)) for rows in flat))
+        fitted = PCA(min(COMPONENTS, *own.shape), random_state=seed).fit(own - centre)
+        found = [fitted.transform(rows - centre) for rows in flat]
+    # A direction in which only rounding varies is any direction: divided by its deviation of 1e-15,
+    # one pixel that no training row lights would outweigh all components.
+    variance = fitted.singular_values_**2
+    kept = variance > variance[0] * max(own.shape) * np.finfo(np.float64).eps
+    kept[0] = True
+    return Sets(*(rows[:, kept] for rows in found))
 
 
 def _tied(flat: Sets, found: Sets) -> Sets:
