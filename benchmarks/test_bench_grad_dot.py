@@ -1,4 +1,5 @@
-"""How fast are gradient products from factors, against the gradients and against torch's einsum?"""
+"""How fast are gradient products from factors, against the gradients and against torch's products
+of factors? What does symmetry save, and what a screen before the k strongest?"""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 from backends import usable_backends
 from duels import Contender
 from equal_threads import THREADS
-from genmem.kernels import Factors, LayerFactors, grad_dot
+from genmem.kernels import Factors, LayerFactors, TopInfluences, grad_dot
 from genmem.reference.grad_dot import gradients
 
 # The layers of an MLP VAE 784-512-256-(2x32) with m decoder draws: (d, p, tokens).
@@ -23,7 +24,7 @@ LAYERS = [
     (512, 784, None),
 ]
 GATE = 1e-5  # relative to the product of the norms
-CASES = [(64, 256, 4), (64, 1024, 1)]  # queries, points, draws
+CASES = [(128, 1024, 1), (128, 1024, 4), (64, 256, 16)]  # queries, points, draws
 
 
 def factors(samples: int, draws: int, seed: int) -> Factors:
@@ -110,3 +111,67 @@ def test_grad_dot(duel: Callable[..., None], case: tuple[int, int, int]) -> None
     mine = [ours(backend) for backend in usable_backends()]
     others = [Contender(name, make(q, x), check, GATE) for name, make in RIVALS.items()]
     duel("grad_dot", f"MLP VAE m={draws} Q={m} N={n}", THREADS[0], mine, others)
+
+
+def test_symmetric(duel: Callable[..., None]) -> None:
+    """Train x train: half of the tiles, mirrored."""
+    x = factors(2048, 4, 1)
+    truth, norms = square(x.samples(0, 32))
+
+    def check(products: np.ndarray) -> tuple[float, str]:
+        return float((np.abs(products[:32, :32] - truth) / norms).max()), ""
+
+    def ours(backend: str, symmetric: bool, target: dict[str, float]) -> Contender:
+        run = partial(grad_dot, x, x, symmetric=symmetric, threads=THREADS[0], backend=backend)
+        name = backend if symmetric else f"{backend} rectangular"
+        return Contender(name, run, check, GATE, target=target)
+
+    auto = usable_backends()[0]
+    whole = ours(auto, False, {auto: 1.8})
+    duel(
+        "grad_dot train x train", "MLP VAE m=4 N=2048", THREADS[0], [ours(auto, True, {})], [whole]
+    )
+
+
+def square(x: Factors) -> tuple[np.ndarray, np.ndarray]:
+    """All products in float64, and the products of the norms."""
+    formed = [gradients(layer) for layer in x.layers]
+    size = np.sqrt(sum((g**2).sum(1) for g in formed))
+    return sum(g @ g.T for g in formed), np.outer(size, size)
+
+
+def test_top(duel: Callable[..., None]) -> None:
+    """The k strongest: of products in float32, or screened in bfloat16 and computed in float64.
+
+    Samples come in 200 kinds, as data do; a screen of gradients in disorder lets all pairs through
+    and is given up, at two thirds more than without.
+    """
+    q, x = of_kinds(factors(128, 4, 0)), of_kinds(factors(4096, 4, 1))
+    sure = grad_dot(q, x, k=10, screen=True).indices
+
+    def check(top: TopInfluences) -> tuple[float, str]:
+        return float((top.indices != sure).mean()), ""
+
+    def ours(backend: str, screen: bool) -> Contender:
+        run = partial(grad_dot, q, x, k=10, screen=screen, threads=THREADS[0], backend=backend)
+        return Contender(backend if screen else f"{backend} unscreened", run, check, 1e-3)
+
+    auto = usable_backends()[0]
+    others = [ours(auto, False)]
+    duel("grad_dot k=10", "MLP VAE m=4 Q=128 N=4096", THREADS[0], [ours(auto, True)], others)
+
+
+def of_kinds(given: Factors, kinds: int = 200) -> Factors:
+    """Half of every token is that of one of a few samples."""
+    centres = factors(kinds, 4, 2)
+    of = np.random.default_rng(3).integers(0, kinds, len(given))
+    layers = []
+    for layer, centre in zip(given.layers, centres.layers, strict=True):
+        t = len(layer.inputs) // len(given)
+        at = (of[:, None] * t + np.arange(t)).ravel()
+        a, g = (
+            v + c[at]
+            for v, c in ((layer.inputs, centre.inputs), (layer.gradients, centre.gradients))
+        )
+        layers.append(layer._replace(inputs=a, gradients=g))
+    return Factors(tuple(layers))

@@ -14,7 +14,8 @@ from duels import Contender
 from equal_threads import THREADS
 
 BATCH = 32
-CASES = [(256, 64, 4), (1024, 128, 1)]  # training samples, test samples, draws
+# Training samples, test samples, draws.
+CASES = [(256, 64, 4), (1024, 128, 1), (1024, 128, 4), (1024, 128, 16)]
 
 Run = Callable[[], np.ndarray]
 
@@ -124,7 +125,8 @@ def test_tracin(duel: Callable[..., None], case: tuple[int, int, int]) -> None:
     others = [
         Contender(name, make(model, train, test), check, GATE, target={auto: TARGETS[name]})
         for name, make in RIVALS.items()
-        # A minute and a half at N = 256; it grows with N Q.
-        if name != "dattri identity" or n <= 256
+        # A minute and a half at N = 256; it grows with N Q. captum holds all test gradients, and
+        # the gradients of a batch with m times the rows.
+        if n <= 256 or name == "dattri-llm" or (name == "captum TracInCP" and draws == 1)
     ]
     duel("TracIn", f"MLP VAE m={draws} N={n} Q={q}", THREADS[0], mine, others)

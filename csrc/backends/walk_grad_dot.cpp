@@ -182,6 +182,13 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
 
 namespace {
 
+// Factors in float32, or split into parts that hold as much.
+constexpr double kFloatUnit = 0x1p-22;
+
+// A screen that lets more than one pair in so many through saves nothing: what follows is screened
+// by products in float32. Gradients in disorder are like that, those of a model are not.
+constexpr int64_t kUseless = 16;
+
 // What one row and part keeps: lists of the strongest, as heaps whose root is the weakest.
 //
 //   without a screen  the k strongest scores
@@ -217,6 +224,10 @@ class Kept {
   }
 
   const std::vector<Scored>& maybe() const { return maybe_; }
+  int64_t maybe_since(int64_t index) const {
+    return std::count_if(maybe_.begin(), maybe_.end(),
+                         [index](const Scored& one) { return one.index >= index; });
+  }
   std::vector<Scored>& scores() { return scores_; }
 
  private:
@@ -227,6 +238,24 @@ class Kept {
 
   std::vector<Scored> scores_, certain_, maybe_;
 };
+
+// eps of a layer: see GradDotPairKernel. Chains of at most 2 kChain products, the sums of chains,
+// then of tokens.
+double error_of(double unit, const LayerPair& layer) {
+  const int64_t cols = std::max(layer.x.inputs.cols, layer.x.gradients.cols);
+  const double gamma = static_cast<double>(2 * kChain + cols / kChain + 64) * 0x1p-23;
+  const double e = (1.0 + unit) * (1.0 + unit) * (1.0 + gamma) - 1.0;
+  return (1.0 + e) * (1.0 + e) - 1.0;
+}
+
+// How much smaller the errors of products in float32 are than those of the screen.
+double finer(double unit, const std::vector<LayerPair>& layers) {
+  double ratio = 0.0;
+  for (const LayerPair& layer : layers) {
+    ratio = std::max(ratio, error_of(kFloatUnit, layer) / error_of(unit, layer));
+  }
+  return ratio;
+}
 
 // Of each sample, sqrt(sum over layers of eps nu^2): by Cauchy-Schwarz the product of two of them
 // bounds the error of a product of the screen.
@@ -243,11 +272,7 @@ bool sizes(const Plan& plan, const std::vector<LayerPair>& layers, bool x_side, 
       for (const LayerPair& layer : layers) {
         const TokenLayer& side = x_side ? layer.x : layer.y;
         const double nu = size({side, side, layer.bias ? 1.0 : 0.0, i, i});
-        const int64_t cols = std::max(side.inputs.cols, side.gradients.cols);
-        // Chains of at most 2 kChain products, the sums of chains, then of tokens.
-        const double gamma = static_cast<double>(2 * kChain + cols / kChain + 64) * 0x1p-23;
-        const double e = (1.0 + unit) * (1.0 + unit) * (1.0 + gamma) - 1.0;
-        sum += ((1.0 + e) * (1.0 + e) - 1.0) * nu * nu;
+        sum += error_of(unit, layer) * nu * nu;
       }
       out[static_cast<std::size_t>(i)] = std::sqrt(sum) * (1.0 + 1e-9);
     }
@@ -278,15 +303,18 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
   const auto list = [&](int64_t i, int64_t part) -> Kept& {
     return lists[static_cast<std::size_t>(i * parts + part)];
   };
-  Tiles tiles(plan,
-              top.screen ? grad_dot_screen(plan.isa).products : kernels(plan.isa).float_products,
-              layers, groups * parts);
+  const GradDotScreen screen = grad_dot_screen(plan.isa);
+  const double fine = finer(screen.unit, layers);
+  Tiles coarse_tiles(plan, screen.products, layers, groups * parts);
+  Tiles fine_tiles(plan, kernels(plan.isa).float_products, layers, groups * parts);
   const auto task = [&](int64_t number, int worker, Clock& clock) {
     const int64_t part = number % parts;
     const Span x = cuts.group(number / parts);
-    TokenTile& tile = tiles.of(worker);
+    bool coarse = top.screen && screen.unit > kFloatUnit;
     for (int64_t block = part * blocks / parts; block < (part + 1) * blocks / parts; ++block) {
       const Span y = cuts.block(block);
+      TokenTile& tile = coarse ? coarse_tiles.of(worker) : fine_tiles.of(worker);
+      int64_t through = 0;
       if (!tile.fill(x, y, false, clock)) return;
       for (int64_t i = x.begin; i < x.end; ++i) {
         const double* row = tile.row(i - x.begin);
@@ -298,11 +326,16 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
           } else {
             const double bound =
                 x_size[static_cast<std::size_t>(i)] * y_size[static_cast<std::size_t>(j)] * by;
-            kept.consider(sign * score, bound, j, top.k);
+            kept.consider(sign * score, coarse ? bound : bound * fine, j, top.k);
           }
         }
         kept.prune(top.k);
+        through += kept.maybe_since(y.begin);
       }
+      if (!coarse || through <= x.count() * (top.k + y.count() / kUseless)) continue;
+      coarse = false;
+      for (int64_t i = x.begin; i < x.end; ++i) list(i, part) = Kept();
+      block = part * blocks / parts - 1;
     }
   };
   if (!run_tasks(groups * parts, plan.threads, task, plan.interrupted)) return false;

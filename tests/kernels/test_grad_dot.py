@@ -279,6 +279,17 @@ class TestForms:
             kernels.grad_dot(one, one, parts=[0, 0, 0], cosine=True)
 
 
+def test_the_cheaper_form() -> None:
+    """One token always, many never, and no later once it has been too many."""
+    for d, p in [(1, 1), (33, 256), (785, 512), (129, 3)]:
+        takes = [kernels.pairs_take_tokens(t, d, p) for t in range(60)]
+        assert takes == sorted(takes, reverse=True)
+        assert takes[-1] is False
+        assert takes[1] is (d > 1)
+    assert kernels.pairs_take_tokens(16, 513, 784)
+    assert not kernels.pairs_take_tokens(49, 513, 32)
+
+
 def test_samples_are_views(rng: np.random.Generator) -> None:
     points = factors(rng, 20, [(3, 5, 4, True), (1, 7, 2, False)], ragged=True)
     part = points.samples(4, 11)

@@ -11,6 +11,7 @@ from genmem.kernels.grad_dot import TopInfluences as TopInfluences
 from genmem.kernels.grad_dot import grad_dot as grad_dot
 from genmem.kernels.grad_dot import grad_dot_diagonal as grad_dot_diagonal
 from genmem.kernels.grad_dot import grad_products as grad_products
+from genmem.kernels.grad_dot import pairs_take_tokens as pairs_take_tokens
 from genmem.kernels.grad_dot import top_k as top_k
 from genmem.kernels.knn import Neighbors as Neighbors
 from genmem.kernels.knn import knn as knn
