@@ -183,10 +183,10 @@ def grad_dot_diagonal(
 def pairs_take_tokens(tokens: int, d: int, p: int) -> bool:
     """Whether products of pairs of samples cost less from tokens than from formed gradients.
 
-    By count, tokens cost T^2 (d + p) and formed gradients d p multiply-adds. Measured (d = 17..1153, p =
-    32..784, T = 4..16, Q = 128), they are level at T^2 (d + p) = 1.2 d p to 1.9 d p on AMX and
-    1.0 to 1.6 on AVX-512: formed gradients come from memory, tokens from the cache. To form them
-    costs as much again as products with some ten queries.
+    By count, tokens cost T^2 (d + p) and formed gradients d p multiply-adds. Measured for d = 17 to
+    1153, p = 32 to 784, T = 4 to 16 and Q = 128, they are level at T^2 (d + p) = 1.2 d p to 1.9 d p
+    on AMX and 1.0 to 1.6 on AVX-512: formed gradients come from memory, tokens from the cache. To
+    form them costs as much again as products with some ten queries.
     """
     return tokens * tokens * (d + p) < 1.6 * d * p
 
