@@ -143,10 +143,10 @@ def square(x: Factors) -> tuple[np.ndarray, np.ndarray]:
 def test_top(duel: Callable[..., None]) -> None:
     """The k strongest: of products in float32, or screened in bfloat16 and computed in float64.
 
-    Samples come in 200 kinds, as data do; a screen of gradients in disorder lets all pairs through
-    and is given up, at two thirds more than without.
+    These factors are in disorder, so the screen lets all pairs through and is given up: its worst
+    case. Of a trained VAE it lets 17 of 4,096 through, and takes 0.6 of the time.
     """
-    q, x = of_kinds(factors(128, 4, 0)), of_kinds(factors(4096, 4, 1))
+    q, x = factors(128, 4, 0), factors(4096, 4, 1)
     sure = grad_dot(q, x, k=10, screen=True).indices
 
     def check(top: TopInfluences) -> tuple[float, str]:
@@ -159,19 +159,3 @@ def test_top(duel: Callable[..., None]) -> None:
     auto = usable_backends()[0]
     others = [ours(auto, False)]
     duel("grad_dot k=10", "MLP VAE m=4 Q=128 N=4096", THREADS[0], [ours(auto, True)], others)
-
-
-def of_kinds(given: Factors, kinds: int = 200) -> Factors:
-    """Half of every token is that of one of a few samples."""
-    centres = factors(kinds, 4, 2)
-    of = np.random.default_rng(3).integers(0, kinds, len(given))
-    layers = []
-    for layer, centre in zip(given.layers, centres.layers, strict=True):
-        t = len(layer.inputs) // len(given)
-        at = (of[:, None] * t + np.arange(t)).ravel()
-        a, g = (
-            v + c[at]
-            for v, c in ((layer.inputs, centre.inputs), (layer.gradients, centre.gradients))
-        )
-        layers.append(layer._replace(inputs=a, gradients=g))
-    return Factors(tuple(layers))
