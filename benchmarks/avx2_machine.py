@@ -14,13 +14,14 @@ LIMITS = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "GENMEM_BENCH_THREADS": "1",
 }
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ROUNDS = 4
 QUERIES = 1000
 
 
 def measured(op: str, cpu_clock: bool) -> tuple[float, float]:
     """Least times of ours with backend "avx2" and of the rival, one thread, QUERIES images."""
-    env = os.environ | LIMITS | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    env = os.environ | LIMITS | dict.fromkeys(THREADS, "1")
     clock = "process_time" if cpu_clock else "perf_counter"
     child = [sys.executable, str(Path(__file__).resolve()), op, clock]
     done = subprocess.run(child, check=True, capture_output=True, text=True, env=env)
