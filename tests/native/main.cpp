@@ -44,7 +44,7 @@ constexpr Shape kShapes[] = {
     {65, 1, 300},  {65, 33, 300}, {100, 4, 2049}, {300, 4, 2049}, {784, 1, 70}, {784, 4, 70},
 };
 // Several chunks, that tasks share out and tell each other about: in every run.
-constexpr Shape kChunkShapes[] = {{19, 5, 17000}, {67, 4, 8200}};
+constexpr Shape kChunkShapes[] = {{19, 4, 8300}};
 constexpr Shape kLargeShapes[] = {
     {2, 33, 17000}, {16, 33, 8300}, {17, 33, 8300},  {20, 1100, 2050}, {31, 20, 17000},
     {64, 33, 8200}, {65, 4, 8200},  {65, 35, 8500},  {100, 4, 17000},  {131, 70, 2049},

@@ -4,8 +4,8 @@
     dense    inputs (n, p d) the formed gradient, gradients (n, 1) ones: a pair costs 2 d p flops,
              after 2 T d p once per sample
 
-With H = d p / (d + p): pairs of samples take tokens iff T^2 < H, norms (a sample with itself) iff
-T < H.
+With H = d p / (d + p): norms (a sample with itself) take tokens iff T < H, pairs of samples about iff
+T^2 < H, by the measured rule of `genmem.kernels.pairs_take_tokens`.
 The choice depends on T, d and p alone, so that both sides of a product make the same one.
 """
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from genmem.influence.capture.sites import Piece, Site, Sums, Tokens, TokenSite
-from genmem.kernels import LayerFactors
+from genmem.kernels import LayerFactors, pairs_take_tokens
 
 Form = Literal["pairs", "norms", "tokens", "dense"]
 FORMS = ("pairs", "norms", "tokens", "dense")
@@ -30,8 +30,9 @@ def wants_tokens(form: Form, tokens: int, d: int, p: int) -> bool:
     """Whether a layer of `tokens` tokens per sample is kept as tokens under the rule `form`."""
     if form in ("tokens", "dense"):
         return form == "tokens"
-    crossover = d * p / (d + p)
-    return (tokens * tokens if form == "pairs" else tokens) < crossover
+    if form == "pairs":
+        return pairs_take_tokens(tokens, d, p)
+    return tokens < d * p / (d + p)
 
 
 def site_wants_tokens(form: Form, site: Site, piece: Piece) -> bool:
