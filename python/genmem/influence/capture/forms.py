@@ -4,8 +4,8 @@
     dense    inputs (n, p d) the formed gradient, gradients (n, 1) ones: a pair costs 2 d p flops,
              after 2 T d p once per sample
 
-With H = d p / (d + p): norms (a sample with itself) take tokens iff T < H, pairs of samples about iff
-T^2 < H, by the measured rule of `genmem.kernels.pairs_take_tokens`.
+With H = d p / (d + p): norms (a sample with itself) take tokens iff T < H, pairs of samples about
+iff T^2 < H, by the measured rule of `genmem.kernels.pairs_take_tokens`.
 The choice depends on T, d and p alone, so that both sides of a product make the same one.
 """
 
