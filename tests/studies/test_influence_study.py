@@ -37,7 +37,10 @@ def done(
 def test_every_check_has_its_interval(done: tuple[Path, dict]) -> None:
     _, summary = done
     checks = summary["checks"]
-    for name in ("own_top", "proponents", "opponents", "proponents_k", "opponents_k"):
+    sides = [
+        f"{side}{end}" for side in ("proponents", "opponents") for end in ("", "_k", "_cosine")
+    ]
+    for name in ("own_top", "own_top_cosine", *sides):
         assert checks[name]["lower"] <= checks[name]["value"] <= checks[name]["upper"]
         assert 0 < checks[name]["chance"] < 1
         assert checks[name]["n"] == 12

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from genmem.ledger import bind, write_text
+from genmem.studies.correlation import Float64
 from genmem.studies.heldout_influence import related
 from genmem.studies.influence_checks import (
     Share,
@@ -78,7 +79,9 @@ def influence_study(
     train, test  with labels and of one shape
     foreign      samples of another source and of that shape, which the cleaning should find; None:
                  no cleaning
-    recipe       of both trainings; TracIn weighs its checkpoints by "lr_steps"
+    recipe       of both trainings; TracIn weighs its checkpoints by "lr_steps". Products of
+                 gradients follow their norms, so that a few samples may be the proponents of all:
+                 cosines stand beside them
 
     Run again, it does what is missing; RunMismatchError if `out` holds another study. Raises
     ValueError for missing labels or other shapes.
@@ -170,19 +173,22 @@ class _Study:
             **options,
         )
 
-    def _own_top(self, tell: Progress) -> None:
+    def _influence(self, queries: Dataset, tell: Progress, *, cosine: bool = False) -> Float64:
         from genmem.models import single_thread
 
-        own = np.arange(min(self.sizes.queries, len(self.train)))
         with single_thread():
-            scores = self._tracin(self._run("trained"), tell).influence(
-                self.train.take(own), self.train
-            )
-        found = own_top(scores, own)
+            tracin = self._tracin(self._run("trained"), tell, cosine=cosine)
+            return tracin.influence(queries, self.train)
+
+    def _own_top(self, tell: Progress) -> None:
+        own = np.arange(min(self.sizes.queries, len(self.train)))
+        queries = self.train.take(own)
+        scores = self._influence(queries, tell)
         strongest = scores.argmax(axis=1)
         table = {
-            "index": self.train.index[own],
-            "rank": found.ranks,
+            "index": queries.index,
+            "rank": own_top(scores, own).ranks,
+            "rank_cosine": own_top(self._influence(queries, tell, cosine=True), own).ranks,
             "score": scores[own, own],
             "strongest": self.train.index[strongest],
             "strongest_score": scores[own, strongest],
@@ -190,17 +196,17 @@ class _Study:
         self._write("scores/own_top", table)
 
     def _proponents(self, tell: Progress) -> None:
-        from genmem.models import single_thread
-
         queries = self.test.take(np.arange(min(self.sizes.queries, len(self.test))))
-        with single_thread():
-            scores = self._tracin(self._run("trained"), tell).influence(queries, self.train)
         assert queries.y is not None
         assert self.train.y is not None
-        found = class_agreement(scores, queries.y, self.train.y)
-        several = class_agreement(scores, queries.y, self.train.y, self.sizes.k)
-        shares = {"proponents": found.proponents, "opponents": found.opponents,
-                  "proponents_k": several.proponents, "opponents_k": several.opponents}  # fmt: skip
+        scores = self._influence(queries, tell)
+        cosines = self._influence(queries, tell, cosine=True)
+        shares: dict[str, Share] = {}
+        for name, values, k in (
+            ("", scores, 1), ("_k", scores, self.sizes.k), ("_cosine", cosines, 1)
+        ):  # fmt: skip
+            found = class_agreement(values, queries.y, self.train.y, k)
+            shares |= {f"{side}{name}": share for side, share in found._asdict().items()}
         self._write(
             "scores/classes",
             {"check": list(shares), **pd.DataFrame([one._asdict() for one in shares.values()])},
@@ -240,9 +246,10 @@ class _Study:
         classes = self._read("scores/classes").set_index("check")
         table = self._read("scores/self_influence")
         losses = self_influence_and_loss(table["self_influence"], table["loss"])
-        ranks = own["rank"].to_numpy()
+        ranks, by_cosine = (own[name].to_numpy() for name in ("rank", "rank_cosine"))
         checks: dict[str, Any] = {
             "own_top": _share(top_rate(ranks, len(self.train))),
+            "own_top_cosine": _share(top_rate(by_cosine, len(self.train))),
             "own_reciprocal_rank": float((1 / ranks).mean()),
             **{name: _share(Share(*row)) for name, *row in classes.itertuples()},
             "r2": {"value": losses.r2, "lower": losses.lower, "upper": losses.upper},
