@@ -19,7 +19,7 @@ from equal_threads import THREADS
 
 LIBRARIES = (
     *("genmem", "numpy", "scipy", "scikit-learn", "torch", "faiss-cpu", "usearch", "pykeops"),
-    *("captum", "dattri", "dattri-llm"),
+    *("captum", "dattri", "dattri-llm", "kronfluence"),
 )
 ROWS = pytest.StashKey[list[Row]]()
 LOAD = pytest.StashKey[float]()

@@ -1,161 +1,270 @@
-"""How fast are gradient products from factors, against the gradients and against torch's products
-of factors? What does symmetry save, and what a screen before the k strongest?"""
+"""How fast are gradient products once the factors are there, and how near is that to the peak?"""
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
+import peak_memory
+import rivals_tracin as rivals
+import vae
 from backends import usable_backends
-from duels import Contender
+from duels import Contender, Row
 from equal_threads import THREADS
-from genmem.kernels import Factors, LayerFactors, TopInfluences, grad_dot
-from genmem.reference.grad_dot import gradients
+from genmem.influence import capture_factors
+from genmem.influence.capture.forms import Form
+from genmem.kernels import (
+    Factors,
+    TopInfluences,
+    compress,
+    compression_bound,
+    grad_dot,
+    grad_dot_diagonal,
+    grad_products,
+    top_k,
+)
+from growth import LEAST, MOST, exponent
 
-# The layers of an MLP VAE 784-512-256-(2x32) with m decoder draws: (d, p, tokens).
-LAYERS = [
-    (784, 512, 1),
-    (512, 256, 1),
-    (256, 64, 1),
-    (32, 256, None),
-    (256, 512, None),
-    (512, 784, None),
-]
-GATE = 1e-5  # relative to the product of the norms
-CASES = [(128, 1024, 1), (128, 1024, 4), (64, 256, 16)]  # queries, points, draws
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the rivals' own making
 
-
-def factors(samples: int, draws: int, seed: int) -> Factors:
-    rng = np.random.default_rng(seed)
-    layers = []
-    for number, (d, p, tokens) in enumerate(LAYERS):
-        t = tokens or draws
-        a = rng.standard_normal((samples * t, d)).astype(np.float32)
-        g = rng.standard_normal((samples * t, p)).astype(np.float32)
-        layers.append(LayerFactors(f"{number}", a, g, np.arange(samples + 1) * t, True))
-    return Factors(tuple(layers))
+GATE = 1e-5  # relative to the product of the norms; of self-products, relative
+TOL = 1e-3
+SIZES = {"MLP VAE": (1024, 128), "conv VAE": (256, 64)}  # training samples, test samples
+DRAWS = (1, 4, 16)
+AUTO = usable_backends()[0]
 
 
-@functools.cache
-def problem(case: tuple[int, int, int]) -> tuple[Factors, Factors, np.ndarray, np.ndarray]:
-    """Factors, the float64 truth for 8 queries and 32 points, and the products of norms there."""
-    m, n, draws = case
-    q, x = factors(m, draws, 0), factors(n, draws, 1)
-    a = [gradients(layer) for layer in q.samples(0, 8).layers]
-    b = [gradients(layer) for layer in x.samples(0, 32).layers]
-    norms = np.outer(np.sqrt(sum((g**2).sum(1) for g in a)), np.sqrt(sum((g**2).sum(1) for g in b)))
-    return q, x, sum(g @ h.T for g, h in zip(a, b, strict=True)), norms
+@dataclass(frozen=True)
+class Case:
+    """A model, samples, their factors, and the truth about some of them."""
 
+    model: Any
+    train: vae.Samples
+    test: vae.Samples
+    points: Factors
+    queries: Factors
+    oracle: vae.Oracle
 
-def torch_factors(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
-    """Token products of every layer in full, then a sum over the tokens of each pair."""
-    import torch
+    def check(self, products: np.ndarray) -> tuple[float, str]:
+        return self.oracle.error(products), ""
 
-    pairs = [
-        (
-            *(torch.from_numpy(v) for v in (lq.inputs, lq.gradients, lx.inputs, lx.gradients)),
-            len(lq.inputs) // len(q),
+    @property
+    def products(self) -> float:
+        """Multiply-adds: T_i T_j (d + p) per pair and layer."""
+        return float(
+            sum(
+                len(q.inputs) * len(x.inputs) * (q.inputs.shape[1] + q.gradients.shape[1])
+                for q, x in zip(self.queries.layers, self.points.layers, strict=True)
+            )
         )
-        for lq, lx in zip(q.layers, x.layers, strict=True)
-    ]
-
-    def run() -> np.ndarray:
-        out = torch.zeros(len(q), len(x))
-        for aq, gq, ax, gx, t in pairs:
-            products = (aq @ ax.T).add_(1).mul_(gq @ gx.T)
-            out += products.view(len(q), t, len(x), t).sum((1, 3))
-        return out.numpy()
-
-    return run
 
 
-def torch_gradients(q: Factors, x: Factors) -> Callable[[], np.ndarray]:
-    """The gradients of every sample formed, then one product per layer."""
-    import torch
+@functools.lru_cache(maxsize=2)
+def case(kind: str, n: int, q: int, draws: int, form: Form = "pairs") -> Case:
+    model, train, test = vae.problem(kind, n, q, draws)
 
-    def formed(layer: LayerFactors, samples: int) -> "torch.Tensor":
-        a = torch.from_numpy(layer.inputs).view(samples, -1, layer.inputs.shape[1])
-        g = torch.from_numpy(layer.gradients).view(samples, -1, layer.gradients.shape[1])
-        a = torch.cat([a, torch.ones(*a.shape[:2], 1)], 2)
-        return torch.einsum("ntp,ntd->npd", g, a).flatten(1)
+    def factors(samples: vae.Samples) -> Factors:
+        return capture_factors(model, vae.loss, samples, form=form)
 
-    def run() -> np.ndarray:
-        out = torch.zeros(len(q), len(x))
-        for lq, lx in zip(q.layers, x.layers, strict=True):
-            left = formed(lq, len(q))
-            for start in range(0, len(x), 128):
-                part = x.samples(start, min(start + 128, len(x))).layers[int(lx.name)]
-                out[:, start : start + 128] += left @ formed(part, min(128, len(x) - start)).T
-        return out.numpy()
-
-    return run
+    oracle = vae.Oracle(model, train, test)
+    return Case(model, train, test, factors(train), factors(test), oracle)
 
 
-RIVALS = {"torch factors": torch_factors, "torch per-sample gradients": torch_gradients}
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_grad_dot(duel: Callable[..., None], case: tuple[int, int, int]) -> None:
-    q, x, truth, norms = problem(case)
-
-    def check(products: np.ndarray) -> tuple[float, str]:
-        return float((np.abs(products[:8, :32] - truth) / norms).max()), ""
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("kind", SIZES)
+def test_grad_dot(duel: Callable[..., None], kind: str, draws: int, threads: int) -> None:
+    """Test samples against training samples."""
+    if threads > 1 and (kind != "MLP VAE" or draws != 4):
+        pytest.skip("one thread tells it")
+    n, q = SIZES[kind]
+    it = case(kind, n, q, draws)
 
     def ours(backend: str) -> Contender:
-        run = partial(grad_dot, q, x, threads=THREADS[0], backend=backend)
-        return Contender(backend, run, check, GATE)
+        run = partial(grad_dot, it.queries, it.points, threads=threads, backend=backend)
+        return Contender(backend, run, it.check, GATE)
 
-    m, n, draws = case
+    sides = (it.model, it.train, it.test)
+    level = dict.fromkeys(usable_backends(), 1.0)  # what they gain over torch stands in every row
+    others = [Contender("torch factors", rivals.torch_scores(*sides), it.check, GATE, target=level)]
+    if kind == "MLP VAE" or draws == 1:
+        others.append(Contender("dattri-llm", rivals.dattri_llm_scores(*sides), it.check, GATE))
+    shape = f"{kind} m={draws} N={n:,} Q={q}"
     mine = [ours(backend) for backend in usable_backends()]
-    others = [Contender(name, make(q, x), check, GATE) for name, make in RIVALS.items()]
-    duel("grad_dot", f"MLP VAE m={draws} Q={m} N={n}", THREADS[0], mine, others)
+    duel("grad_dot", shape, threads, mine, others, it.products)
 
 
-def test_symmetric(duel: Callable[..., None]) -> None:
-    """Train x train: half of the tiles, mirrored."""
-    x = factors(2048, 4, 1)
-    truth, norms = square(x.samples(0, 32))
+def test_grad_dot_compressed(duel: Callable[..., None]) -> None:
+    """m = 16 with fewer tokens, certified: compression in the time, and once it is done."""
+    n, q = SIZES["MLP VAE"]
+    whole, kept = case("MLP VAE", n, q, 16), case("MLP VAE", n, q, 16, "tokens")
+    one = partial(grad_dot, threads=1)
+    queries, points = (compress(side, TOL, threads=1) for side in (kept.queries, kept.points))
+    bound = compression_bound(queries, points)[:8, :16] + GATE * whole.oracle.norms
+
+    def certified(products: np.ndarray) -> tuple[float, str]:
+        off = np.abs(products[:8, :16] - whole.oracle.products)
+        assert (off <= bound).all(), f"{(off / bound).max():.2f} of the certified error"
+        left = sum(len(layer.inputs) for layer in points.factors.layers) / n
+        before = sum(len(layer.inputs) for layer in kept.points.layers) / n
+        share = float((bound / whole.oracle.norms).max())
+        remark = f"{left:.1f} of {before:.0f} tokens, certified {share:.0e}"
+        return whole.oracle.error(products), remark
+
+    def at_once() -> np.ndarray:
+        left, right = (compress(side, TOL, threads=1) for side in (kept.queries, kept.points))
+        return one(left.factors, right.factors)
+
+    mine = [
+        Contender(
+            f"{AUTO} tol 1e-3", partial(one, queries.factors, points.factors), certified, 2.1 * TOL
+        ),
+        Contender(f"{AUTO} tol 1e-3, compressing", at_once, certified, 2.1 * TOL),
+    ]
+    stored = rivals.dattri_llm_scores(whole.model, whole.train, whole.test)
+    entries = {  # kernels.md section 6
+        "genmem, all tokens": (partial(one, kept.queries, kept.points), 4.0),
+        "genmem, fewest multiply-adds": (partial(one, whole.queries, whole.points), 4.0),
+        "dattri-llm": (stored, 8.0),
+    }
+    others = [
+        Contender(name, run, whole.check, GATE, target={one.name: wanted for one in mine})
+        for name, (run, wanted) in entries.items()
+    ]
+    duel("grad_dot compressed", f"MLP VAE m=16 N={n:,} Q={q}", 1, mine, others)
+
+
+@pytest.mark.parametrize("backend", usable_backends())
+@pytest.mark.parametrize("draws", [1, 4])
+def test_grad_dot_symmetric(duel: Callable[..., None], draws: int, backend: str) -> None:
+    """Training samples against themselves: half of the work."""
+    if draws == 4 and backend != AUTO:
+        pytest.skip("one backend tells it")
+    n = 4096
+    model, train, _ = vae.problem("MLP VAE", n, 8, draws)
+    points = capture_factors(model, vae.loss, train)
+    oracle = vae.Oracle(model, train, train)
 
     def check(products: np.ndarray) -> tuple[float, str]:
-        return float((np.abs(products[:32, :32] - truth) / norms).max()), ""
+        return oracle.error(products), ""
 
-    def ours(backend: str, symmetric: bool, target: dict[str, float]) -> Contender:
-        run = partial(grad_dot, x, x, symmetric=symmetric, threads=THREADS[0], backend=backend)
-        name = backend if symmetric else f"{backend} rectangular"
-        return Contender(name, run, check, GATE, target=target)
+    run = partial(grad_dot, points, points, backend=backend, threads=1)
+    mine = [Contender(backend, partial(run, symmetric=True), check, GATE)]
+    others = [Contender("genmem, rectangular", run, check, GATE, target={backend: 1.8})]
+    duel("grad_dot symmetric", f"MLP VAE m={draws} N={n:,}", 1, mine, others)
 
-    auto = usable_backends()[0]
-    whole = ours(auto, False, {auto: 1.8})
-    duel(
-        "grad_dot train x train", "MLP VAE m=4 N=2048", THREADS[0], [ours(auto, True, {})], [whole]
+
+def test_grad_dot_top(duel: Callable[..., None]) -> None:
+    """The k strongest: by a screen in low precision and a proven bound, or out of all products."""
+    n, q, k = 4096, 128, 10
+    it = case("MLP VAE", n, q, 4)
+    some = widened(it.queries.samples(0, 8))
+    sides = [grad_dot_diagonal(side, side, threads=1) for side in (some, it.points)]
+    exact = top_k(grad_products(some, widened(it.points), threads=1), k)
+    scale = np.sqrt(sides[0][:, None] * sides[1][exact.indices])
+
+    def check(top: TopInfluences) -> tuple[float, str]:
+        wrong = float((top.indices[:8] != exact.indices).mean())
+        off = float((np.abs(top.scores[:8] - exact.scores) / scale).max())
+        return off, f"{wrong:.1%} other indices" if wrong else "every index"
+
+    run = partial(grad_dot, it.queries, it.points, k=k, threads=1)
+    mine = [Contender(AUTO, partial(run, screen=True), check, GATE)]
+    others = [Contender("genmem, no screen", run, check, GATE)]
+    duel(f"grad_dot k={k}", f"MLP VAE m=4 N={n:,} Q={q}", 1, mine, others)
+
+
+def widened(factors: Factors) -> Factors:
+    """In float64, so that products are."""
+    return Factors(
+        tuple(
+            layer._replace(
+                inputs=np.asarray(layer.inputs, np.float64),
+                gradients=np.asarray(layer.gradients, np.float64),
+            )
+            for layer in factors.layers
+        )
     )
 
 
-def square(x: Factors) -> tuple[np.ndarray, np.ndarray]:
-    """All products in float64, and the products of the norms."""
-    formed = [gradients(layer) for layer in x.layers]
-    size = np.sqrt(sum((g**2).sum(1) for g in formed))
-    return sum(g @ g.T for g in formed), np.outer(size, size)
+@pytest.mark.parametrize("kind", SIZES)
+def test_grad_dot_diagonal(duel: Callable[..., None], kind: str) -> None:
+    """Each sample with itself, factors given."""
+    n, q = SIZES[kind]
+    it = case(kind, n, q, 4, "norms")
+
+    def check(scores: np.ndarray) -> tuple[float, str]:
+        return it.oracle.self_error(scores), ""
+
+    def ours(backend: str) -> Contender:
+        run = partial(grad_dot_diagonal, it.points, it.points, threads=1, backend=backend)
+        return Contender(backend, run, check, GATE)
+
+    mine = [ours(backend) for backend in usable_backends()]
+    level = dict.fromkeys(usable_backends(), 1.0)
+    rival = rivals.torch_self_scores(it.model, it.train)
+    others = [Contender("torch factors", rival, check, GATE, target=level)]
+    duel("grad_dot diagonal", f"{kind} m=4 N={n:,}", 1, mine, others)
 
 
-def test_top(duel: Callable[..., None]) -> None:
-    """The k strongest: of products in float32, or screened in bfloat16 and computed in float64.
+GROWTH = {
+    "N": [(n, 128) for n in (512, 1024, 2048, 4096)],
+    "Q": [(1024, q) for q in (128, 256, 512, 1024)],
+}
 
-    These factors are in disorder, so the screen lets all pairs through and is given up: its worst
-    case. Of a trained VAE it lets 17 of 4,096 through, and takes 0.6 of the time.
-    """
-    q, x = factors(128, 4, 0), factors(4096, 4, 1)
-    sure = grad_dot(q, x, k=10, screen=True).indices
 
-    def check(top: TopInfluences) -> tuple[float, str]:
-        return float((top.indices != sure).mean()), ""
+@pytest.mark.parametrize("axis", GROWTH)
+@pytest.mark.parametrize("backend", usable_backends())
+def test_grad_dot_growth(
+    put: Callable[[Row], None], request: pytest.FixtureRequest, axis: str, backend: str
+) -> None:
+    """Time is linear in N and Q."""
+    largest = case("MLP VAE", GROWTH[axis][-1][0], GROWTH[axis][-1][1], 4)
+    runs = [
+        partial(
+            *(grad_dot, largest.queries.samples(0, q), largest.points.samples(0, n)),
+            backend=backend,
+            threads=1,
+        )
+        for n, q in GROWTH[axis]
+    ]
+    sizes = [n if axis == "N" else q for n, q in GROWTH[axis]]
+    slope, seconds = exponent(sizes, runs, request.config.getoption("--cpu-clock"))
+    shape = f"MLP VAE m=4, {sizes[0]:,} to {sizes[-1]:,}"
+    row = Row(f"grad_dot growth in {axis}", shape, backend, 1, seconds[-1])
+    row.notes = f"exponent {slope:.2f}"
+    put(row)
+    assert LEAST <= slope <= MOST
 
-    def ours(backend: str, screen: bool) -> Contender:
-        run = partial(grad_dot, q, x, k=10, screen=screen, threads=THREADS[0], backend=backend)
-        return Contender(backend if screen else f"{backend} unscreened", run, check, 1e-3)
 
-    auto = usable_backends()[0]
-    others = [ours(auto, False)]
-    duel("grad_dot k=10", "MLP VAE m=4 Q=128 N=4096", THREADS[0], [ours(auto, True)], others)
+_SETUP = """
+import numpy as np
+from genmem.kernels import Factors, LayerFactors, grad_dot
+rng = np.random.default_rng(0)
+def factors(n):
+    layers = []
+    sizes = (784, 512, 1), (512, 256, 1), (256, 64, 1), (32, 256, 4), (256, 512, 4), (512, 784, 4)
+    for d, p, t in sizes:
+        a, g = (rng.standard_normal((n * t, width), np.float32) for width in (d, p))
+        layers.append(LayerFactors(str(len(layers)), a, g, np.arange(n + 1) * t, True))
+    return Factors(tuple(layers))
+queries, points = factors({q}), factors({n})
+"""
+
+
+@pytest.mark.parametrize("how", ["", "k=10", "k=10, screen=True"])
+def test_grad_dot_memory(put: Callable[[Row], None], how: str) -> None:
+    """Peak memory is flat in N and Q: inputs + outputs + 256 MiB hold the call."""
+    n, q = 8192, 512
+    added, outputs = peak_memory.added(
+        _SETUP.format(n=n, q=q),
+        f"grad_dot(queries.samples(0, 16), points.samples(0, 16), threads=2, {how})",
+        f"grad_dot(queries, points, threads=2, {how})",
+    )
+    notes = peak_memory.said(added, outputs)
+    put(Row("grad_dot memory", f"MLP VAE m=4 N={n:,} Q={q} {how}", "auto", 2, None, notes=notes))
+    assert added <= outputs + peak_memory.ALLOWED

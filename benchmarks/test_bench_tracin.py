@@ -1,132 +1,164 @@
-"""How long does influence take end to end, capture included, at one checkpoint of an MLP VAE?"""
+"""How long does influence take end to end, from samples to scores, at one checkpoint of a VAE?"""
 
-import tempfile
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import peak_memory
+import rivals_tracin as rivals
 import vae
 from backends import usable_backends
-from duels import Contender
+from duels import Contender, Row
 from equal_threads import THREADS
+from genmem import TracIn
+from growth import LEAST, MOST, exponent
 
-BATCH = 32
-# Training samples, test samples, draws.
-CASES = [(256, 64, 4), (1024, 128, 1), (1024, 128, 4), (1024, 128, 16)]
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the rivals' own making
 
-Run = Callable[[], np.ndarray]
+GATE = 1e-5  # relative to the product of the norms; of self-influence, relative
+AUTO = usable_backends()[0]
+SIZES = {"MLP VAE": (1024, 128), "conv VAE": (256, 64)}  # training samples, test samples
+DRAWS = (1, 4, 16)
 
-
-def loader(samples: tuple) -> Any:
-    """Batches (x, noise, label) in order; a rival that shuffles would permute the answer."""
-    from torch.utils.data import DataLoader, TensorDataset
-
-    return DataLoader(TensorDataset(*samples, torch.zeros(len(samples[0]))), BATCH)
-
-
-def genmem_tracin(model: Any, train: tuple, test: tuple) -> Run:
-    from genmem import TracIn
-
-    def loss(module: Any, batch: tuple, noise: None) -> torch.Tensor:
-        return module(*batch)
-
-    tracin = TracIn([model.state_dict()], loss, model=model, weights=[1.0])
-    return lambda: tracin.influence(test, train)
-
-
-def captum(model: Any, train: tuple, test: tuple) -> Run:
-    influence = pytest.importorskip("captum.influence")
-    from torch.utils.data import TensorDataset
-
-    def load(module: Any, state: dict) -> float:
-        module.load_state_dict(state)
-        return 1.0
-
-    tracin = influence.TracInCP(
-        model,
-        TensorDataset(*train, torch.zeros(len(train[0]))),
-        checkpoints=[model.state_dict()],
-        checkpoints_load_func=load,
-        loss_fn=None,
-        batch_size=BATCH,
-        sample_wise_grads_per_batch=True,
-    )
-    return lambda: tracin.influence(loader(test)).numpy()
-
-
-def dattri(model: Any, train: tuple, test: tuple) -> Run:
-    pytest.importorskip("dattri")
-    from dattri.algorithm.tracin import TracInAttributor
-    from dattri.task import AttributionTask
-
-    def loss(parameters: dict, batch: tuple) -> torch.Tensor:
-        return torch.func.functional_call(model, parameters, (batch[0], batch[1]))
-
-    attributor = TracInAttributor(
-        task=AttributionTask(loss_func=loss, model=model, checkpoints=[model.state_dict()]),
-        weight_list=torch.ones(1),
-        normalized_grad=False,
-        projector_kwargs={"proj_type": "identity"},  # the default projects to 512 dimensions
-        device="cpu",
-    )
-    return lambda: attributor.attribute(loader(train), loader(test)).T.detach().numpy()
-
-
-def dattri_llm(model: Any, train: tuple, test: tuple) -> Run:
-    library = pytest.importorskip("dattri_llm")
-
-    def capture(samples: tuple) -> Any:
-        store = library.GradientStorageManager(tempfile.mkdtemp(), residency="memory")
-        hooks = library.HookManager(
-            model,
-            config=library.HookManagerConfig(linear_io=library.REGISTER_ALL),
-            callbacks=[
-                library.OffloadCallback(
-                    offload_interval=1, file_manager=store, recording_type="per_sample"
-                )
-            ],
-        )
-        with hooks.collect():
-            for batch in loader(samples):
-                model.zero_grad()
-                model(batch[0], batch[1]).sum().backward()
-        hooks.remove()
-        return store
-
-    def run() -> np.ndarray:
-        arguments = library.AttributionArguments(output_dir=tempfile.mkdtemp(), use_cpu=True)
-        attributor = library.TracInAttributor(arguments)
-        pairs = attributor.attribute_from_cache(capture(train), capture(test))
-        return pairs.agnostic_matrix()[1].T.numpy()
-
-    return run
-
-
-RIVALS = {"dattri-llm": dattri_llm, "captum TracInCP": captum, "dattri identity": dattri}
+# What meets whom: name: (rival, its self-influence or None, models)
+Entry = tuple[Callable[..., rivals.Run], Callable[..., rivals.Run] | None, tuple[str, ...]]
+RIVALS: dict[str, Entry] = {
+    "torch factors": (rivals.torch_factors, rivals.torch_factors_self, ("MLP VAE", "conv VAE")),
+    "dattri-llm": (rivals.dattri_llm, rivals.dattri_llm_self, ("MLP VAE", "conv VAE")),
+    "kronfluence identity": (rivals.kronfluence, rivals.kronfluence_self, ("MLP VAE",)),
+    "captum TracInCP": (rivals.captum, rivals.captum_self, ("MLP VAE", "conv VAE")),
+    "dattri identity": (rivals.dattri, rivals.dattri_self, ("MLP VAE", "conv VAE")),
+}
+# kernels.md section 6, which has them for the MLP VAE at m = 4
 TARGETS = {"dattri-llm": 5.0, "captum TracInCP": 50.0, "dattri identity": 500.0}
-GATE = 1e-5  # relative to the product of the gradients' norms
+PASSES = {AUTO: 1 / 1.5}
 
 
-@pytest.mark.filterwarnings("ignore")  # of the rivals' own making
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_tracin(duel: Callable[..., None], case: tuple[int, int, int]) -> None:
-    n, q, draws = case
-    model, train, test = vae.problem(n, q, draws)
+def entered(name: str, kind: str, draws: int, threads: int) -> bool:
+    """Whether a rival takes part."""
+    if kind not in RIVALS[name][2]:
+        return False
+    if name == "dattri-llm" and kind == "conv VAE" and draws > 1:
+        return False  # it takes the draws, which are more rows to a convolution, for samples
+    if name == "dattri identity" and draws != 4:
+        return False  # ten seconds, whatever the draws
+    return threads == 1 or name in ("torch factors", "dattri-llm")
+
+
+def traced(model: nn.Module, threads: int, **settings: int) -> TracIn:
+    return TracIn(
+        [model.state_dict()], vae.loss, model=model, weights=[1.0], threads=threads, **settings
+    )
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("kind", SIZES)
+def test_tracin(duel: Callable[..., None], kind: str, draws: int, threads: int) -> None:
+    if threads > 1 and (kind != "MLP VAE" or draws != 4):
+        pytest.skip("one thread tells it")
+    n, q = SIZES[kind]
+    model, train, test = vae.problem(kind, n, q, draws)
+    oracle = vae.Oracle(model, train, test)
 
     def check(products: np.ndarray) -> tuple[float, str]:
-        assert products.shape == (q, n)
-        return vae.relative_error(products, model, train, test), ""
+        assert products.shape[0] == q
+        return oracle.error(products), ""
 
-    auto = usable_backends()[0]
-    mine = [Contender(auto, genmem_tracin(model, train, test), check, GATE)]
-    others = [
-        Contender(name, make(model, train, test), check, GATE, target={auto: TARGETS[name]})
-        for name, make in RIVALS.items()
-        # A minute and a half at N = 256; it grows with N Q. captum holds all test gradients, and
-        # the gradients of a batch with m times the rows.
-        if n <= 256 or name == "dattri-llm" or (name == "captum TracInCP" and draws == 1)
-    ]
-    duel("TracIn", f"MLP VAE m={draws} N={n} Q={q}", THREADS[0], mine, others)
+    tracin = traced(model, threads)
+    mine = [Contender(AUTO, partial(tracin.influence, test, train), check, GATE)]
+    others = []
+    for name, (rival, _, _) in RIVALS.items():
+        if not entered(name, kind, draws, threads):
+            continue
+        # dattri goes through the tests again for each batch of training samples: one batch tells.
+        some = 32 if name == "dattri identity" else n
+        wanted = TARGETS.get(name) if kind == "MLP VAE" and draws == 4 else None
+        others.append(
+            Contender(
+                *(name, rival(model, vae.first(train, some), test), check, GATE, some / n),
+                {AUTO: wanted} if wanted else {},
+            )
+        )
+    duel("TracIn", f"{kind} m={draws} N={n:,} Q={q}", threads, mine, others)
+
+
+@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("kind", SIZES)
+def test_self_influence(duel: Callable[..., None], kind: str, draws: int) -> None:
+    """The yardstick is one forward and one backward pass of the same samples and draws."""
+    n, _ = SIZES[kind]
+    model, train, test = vae.problem(kind, n, SIZES[kind][1], draws)
+    oracle = vae.Oracle(model, train, test)
+
+    def check(scores: np.ndarray) -> tuple[float, str]:
+        return oracle.self_error(scores), ""
+
+    tracin = traced(model, THREADS[0])
+    mine = [Contender(AUTO, partial(tracin.self_influence, train), check, GATE)]
+    others = [Contender("forward + backward", rivals.passes(model, train), target=PASSES)]
+    for name, (_, rival, _) in RIVALS.items():
+        slow = name != "torch factors" and draws != 4
+        if slow or rival is None or not entered(name, kind, draws, 1):
+            continue
+        some = 32 if name == "dattri identity" else n
+        others.append(
+            Contender(name, rival(model, vae.first(train, some)), check, GATE, some / n)
+        )
+    duel("self-influence", f"{kind} m={draws} N={n:,}", THREADS[0], mine, others)
+
+
+GROWTH = {
+    "N": [(n, 128) for n in (512, 1024, 2048, 4096)],
+    "Q": [(1024, q) for q in (128, 256, 512, 1024)],
+}
+
+
+@pytest.mark.parametrize("axis", GROWTH)
+def test_tracin_growth(
+    put: Callable[[Row], None], request: pytest.FixtureRequest, axis: str
+) -> None:
+    """Time is at most linear in N and Q."""
+    runs = []
+    for n, q in GROWTH[axis]:
+        model, train, test = vae.problem("MLP VAE", n, q, 4)
+        runs.append(partial(traced(model, 1).influence, test, train))
+    sizes = [n if axis == "N" else q for n, q in GROWTH[axis]]
+    slope, seconds = exponent(sizes, runs, request.config.getoption("--cpu-clock"))
+    shape = f"MLP VAE m=4, {sizes[0]:,} to {sizes[-1]:,}"
+    row = Row(f"TracIn growth in {axis}", shape, AUTO, 1, seconds[-1])
+    row.notes = f"exponent {slope:.2f}"
+    put(row)
+    assert LEAST <= slope <= MOST
+
+
+_SETUP = """
+import sys
+sys.path.insert(0, {here!r})
+import torch
+import vae
+from test_bench_tracin import traced
+n, q = {n}, {q}
+model = vae.MLP().eval()
+train = torch.rand(n, 784), torch.randn(n, 4, vae.LATENT)
+test = torch.rand(q, 784), torch.randn(q, 4, vae.LATENT)
+tracin = traced(model, 2, memory={memory})
+"""
+
+
+@pytest.mark.parametrize("memory", [128, 1024])
+def test_tracin_memory(put: Callable[[Row], None], memory: int) -> None:
+    """Memory is bounded by the budget, whatever N and Q; the default budget is 1 GiB."""
+    n, q = 8192, 512
+    added, outputs = peak_memory.added(
+        _SETUP.format(here=peak_memory.HERE, n=n, q=q, memory=memory * peak_memory.MIB),
+        "tracin.influence(vae.first(test, 64), vae.first(train, 64))",
+        "tracin.influence(test, train)",
+    )
+    notes = f"budget {memory} MiB; {peak_memory.said(added, outputs)}"
+    put(Row("TracIn memory", f"MLP VAE m=4 N={n:,} Q={q}", "auto", 2, None, notes=notes))
+    assert added <= outputs + max(peak_memory.ALLOWED, memory * peak_memory.MIB)
