@@ -2,7 +2,7 @@
 
     python benchmarks/influence_at_scale.py RUN                  captured while they are scored
     python benchmarks/influence_at_scale.py RUN --store DIR      captured into DIR by a process that
-                                                                 is killed once, then scored from DIR
+                                                                 is killed once; scored from DIR
 
 RUN is the directory of a training on MNIST (GENMEM_DATA). Each step is a process of its own, whose
 peak of resident memory is its VmHWM. The strongest scores of some tests are compared with float64

@@ -88,9 +88,7 @@ def _dattri(model: nn.Module) -> Any:
 
 def dattri(model: nn.Module, train: Samples, test: Samples) -> Run:
     attributor = _dattri(model)
-    return lambda: (
-        attributor.attribute(loader(train, 32), loader(test, 32)).T.detach().numpy()
-    )
+    return lambda: attributor.attribute(loader(train, 32), loader(test, 32)).T.detach().numpy()
 
 
 def dattri_self(model: nn.Module, train: Samples) -> Run:
@@ -151,9 +149,7 @@ def dattri_llm_self(model: nn.Module, train: Samples, batch: int = 32) -> Run:
 # ---- kronfluence 1.0.1, no preconditioner; transposed convolutions are dropped without a word
 
 
-def _kronfluence(
-    model: nn.Module, train: Samples, test: Samples | None, folder: str
-) -> np.ndarray:
+def _kronfluence(model: nn.Module, train: Samples, test: Samples | None, folder: str) -> np.ndarray:
     from kronfluence.analyzer import Analyzer, prepare_model
     from kronfluence.arguments import FactorArguments, ScoreArguments
     from kronfluence.task import Task

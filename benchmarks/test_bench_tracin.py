@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 import peak_memory
@@ -106,9 +105,7 @@ def test_self_influence(duel: Callable[..., None], kind: str, draws: int) -> Non
         if slow or rival is None or not entered(name, kind, draws, 1):
             continue
         some = 32 if name == "dattri identity" else n
-        others.append(
-            Contender(name, rival(model, vae.first(train, some)), check, GATE, some / n)
-        )
+        others.append(Contender(name, rival(model, vae.first(train, some)), check, GATE, some / n))
     duel("self-influence", f"{kind} m={draws} N={n:,}", THREADS[0], mine, others)
 
 
