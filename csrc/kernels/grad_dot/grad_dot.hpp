@@ -12,10 +12,9 @@
 // where a sample has fewer: the sum over s is then a sum of registers, and nothing is shuffled.
 //
 // Scales      each token's (a, bias) is multiplied by the power of two that brings its largest
-// entry
-//             to about 1, and its g by the one that makes the product of both the same for all
-//             tokens of a sample, whose inverse the sum is multiplied by. So gradients of any size
-//             keep all their digits, and neither a product nor its square leaves float32.
+//             entry to about 1, and its g by the one that makes the product of both the same for
+//             all tokens of a sample, whose inverse the sum is multiplied by. So gradients of any
+//             size keep all their digits, and neither a product nor its square leaves float32.
 // Precision   float: products of d numbers in float32, chains of at most kChain terms, which are
 //             then added; at most kVectors tokens of y in float32, all else in float64.
 //               |error| <= about 1e-6 |G_i| |G_j|, and a tenth of that for factors in disorder
@@ -26,8 +25,7 @@
 //             where in them the samples stand. So a copy of a sample has the products of the
 //             sample.
 // Cost        2 T_i T_j (d + p) flops per pair and layer; bytes: each factor once per kTokens
-// tokens
-//             of the other side.
+//             tokens of the other side.
 #pragma once
 
 #include "kernels/pairs/pairs.hpp"
