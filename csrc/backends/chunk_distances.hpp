@@ -1,12 +1,15 @@
 // The squared distances of some queries to a chunk of points, all of them or those named.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <vector>
 
 #include "backends/expansion.hpp"
 #include "backends/kernels.hpp"
+#include "backends/screening.hpp"
 #include "backends/walk.hpp"
 
 namespace genmem::backends {
@@ -16,6 +19,30 @@ constexpr std::int64_t kDenseRows = 32;
 
 // Not a multiple of 4 KiB: rows at such a distance would share the sets of the cache.
 constexpr std::int64_t kDenseStride = kChunk + 40;
+
+// After a chunk in which most of the points mattered, the next few are not screened for the same
+// queries, by whichever task: they would tell the same. Only time depends on it.
+class Crowd {
+ public:
+  void met() { left_.store(kChunks, std::memory_order_relaxed); }
+  // Whether the chunk at hand is one of the few; counts it.
+  bool lasts() {
+    const int left = left_.load(std::memory_order_relaxed);
+    if (left > 0) left_.store(left - 1, std::memory_order_relaxed);
+    return left > 0;
+  }
+
+ private:
+  static constexpr int kChunks = 15;
+  std::atomic<int> left_{0};
+};
+
+// Points by index and their squared distances from one query.
+struct Named {
+  const std::int64_t* at;
+  const double* sq;  // whole registers may be read
+  std::int64_t count;
+};
 
 // One task's own.
 class ChunkDistances {
@@ -53,11 +80,24 @@ class ChunkDistances {
     return block;
   }
 
-  // The same numbers, of one query and the points named.
-  void of(std::int64_t query, const std::int64_t* at, std::int64_t count, double* sq) {
-    kernels_.distances_to({queries_, points_, query, at, count, sq, scratch_.of(0),
-                           expansion_.holds(query) ? expansion_.centre() : nullptr});
-    computed_ += count;
+  // The same numbers, of one query and the points that a screen let through: its i-th query's hits.
+  Named named(Screening& screen, std::int64_t i, std::int64_t query) {
+    const Hit* hits = screen.hits(i);
+    const auto found = static_cast<std::size_t>(screen.found(i));
+    at_.resize(found);
+    sq_.resize(found + 8);
+    for (std::size_t j = 0; j < found; ++j) {
+      at_[j] = hits[j].at;
+      sq_[j] = hits[j].low;
+    }
+    const auto count = static_cast<std::int64_t>(found);
+    if (!screen.exact()) {
+      kernels_.distances_to({queries_, points_, query, at_.data(), count, sq_.data(),
+                             scratch_.of(0),
+                             expansion_.holds(query) ? expansion_.centre() : nullptr});
+      computed_ += count;
+    }
+    return {at_.data(), sq_.data(), count};
   }
 
   std::int64_t computed() const { return computed_; }
@@ -80,6 +120,8 @@ class ChunkDistances {
   const Expansion& expansion_;
   PerWorker<double> scratch_;
   std::unique_ptr<PerWorker<double>> block_, panels_;
+  std::vector<std::int64_t> at_;
+  std::vector<double> sq_;
   std::int64_t packed_ = -1;
   std::int64_t computed_ = 0;
   bool strange_ = false;

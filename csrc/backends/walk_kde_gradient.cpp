@@ -15,9 +15,6 @@ namespace genmem::backends {
 
 namespace {
 
-// Chunks that are not screened after one in which most of the points mattered.
-constexpr int kCrowded = 15;
-
 // One task: the gradients of some queries, chunk by chunk.
 class Gradients {
  public:
@@ -74,16 +71,14 @@ class Gradients {
     if (!screen.scan(points_, first, end, settle, pause)) {
       if (stopped) return false;
       for (std::int64_t i = 0; i < rows; ++i) screen.found(i) = 0;
-      crowded_chunks_ = kCrowded;
+      crowd_.met();
       return dense(query, rows, chunk, clock);
     }
     for (std::int64_t i = 0; i < rows; ++i) take(screen, i, query, chunk);
     return true;
   }
 
-  // After a chunk in which most of the points mattered, the next few are not screened: they would
-  // tell the same. Only time depends on it.
-  bool crowded() { return crowded_chunks_ > 0 && crowded_chunks_-- > 0; }
+  bool crowded() { return crowd_.lasts(); }
   std::int64_t computed() const { return distances_.computed(); }
 
  private:
@@ -92,17 +87,8 @@ class Gradients {
   }
 
   void take(Screening& screen, std::int64_t i, std::int64_t query, std::int64_t chunk) {
-    const Hit* hits = screen.hits(i);
-    const auto found = static_cast<std::size_t>(screen.found(i));
-    at_.resize(found);
-    sq_.resize(found);
-    for (std::size_t j = 0; j < found; ++j) {
-      at_[j] = hits[j].at;
-      sq_[j] = hits[j].low;
-    }
-    const auto count = static_cast<std::int64_t>(found);
-    if (!screen.exact()) distances_.of(query + i, at_.data(), count, sq_.data());
-    add(query + i, sq_.data(), at_.data(), chunk, count);
+    const Named found = distances_.named(screen, i, query + i);
+    add(query + i, found.sq, found.at, chunk, found.count);
     screen.found(i) = 0;
   }
 
@@ -122,9 +108,7 @@ class Gradients {
   double* out_;
   ChunkDistances distances_;
   PerWorker<double> scratch_;
-  std::vector<double> sq_;
-  std::vector<std::int64_t> at_;
-  int crowded_chunks_ = 0;
+  Crowd crowd_;
 };
 
 }  // namespace

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -21,9 +20,6 @@ namespace {
 static_assert(kChunk == kKdeChunk, "a task merges whole states");
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// Chunks that are not screened after one in which most of the pairs mattered.
-constexpr int kCrowded = 15;
 
 // States of the queries of one call: merged at once where one task sees all chunks in order, else
 // kept by chunk and merged at the end, in the same order.
@@ -75,13 +71,13 @@ class Chunks {
  public:
   Chunks(const Plan& plan, const Matrix& queries, const Matrix& points, const std::int64_t* exclude,
          const Density& density, const Extremes& most, const Expansion& expansion, States& states,
-         std::atomic<int>& crowded_chunks)
+         Crowd& crowd)
       : table_(kernels(plan.isa)),
         points_(points),
         density_(density),
         most_(most),
         states_(states),
-        crowded_chunks_(crowded_chunks),
+        crowd_(crowd),
         distances_(table_, queries, points, exclude, expansion),
         exponents_(1, kKdeChunk) {}
 
@@ -122,7 +118,7 @@ class Chunks {
     };
     if (!screen.scan(points_, first, end, settle, pause)) {
       if (stopped) return false;
-      crowded_chunks_.store(kCrowded, std::memory_order_relaxed);
+      crowd_.met();
       return dense(begin, query, rows, chunk, clock);
     }
     for (std::int64_t i = 0; i < rows; ++i) {
@@ -137,13 +133,7 @@ class Chunks {
     return true;
   }
 
-  // After a chunk in which most of the pairs mattered, the next few are not screened for the same
-  // queries, by whichever task: they would tell the same. Only time depends on it.
-  bool crowded() {
-    const int left = crowded_chunks_.load(std::memory_order_relaxed);
-    if (left > 0) crowded_chunks_.store(left - 1, std::memory_order_relaxed);
-    return left > 0;
-  }
+  bool crowded() { return crowd_.lasts(); }
   const ChunkDistances& distances() const { return distances_; }
 
  private:
@@ -208,19 +198,8 @@ class Chunks {
 
   void sparse(Screening& screen, std::int64_t i, std::int64_t begin, std::int64_t query,
               std::int64_t chunk) {
-    const Hit* hits = screen.hits(i);
-    const auto found = static_cast<std::size_t>(screen.found(i));
-    at_.resize(found);
-    sq_.resize(found + 8);  // whole registers may be read
-    for (std::size_t j = 0; j < found; ++j) {
-      at_[j] = hits[j].at;
-      sq_[j] = hits[j].low;
-    }
-    const auto count = static_cast<std::int64_t>(found);
-    if (!screen.exact()) {
-      distances_.of(begin + query, at_.data(), count, sq_.data());
-    }
-    put(chunk, query, sq_.data(), at_.data(), count);
+    const Named found = distances_.named(screen, i, begin + query);
+    put(chunk, query, found.sq, found.at, found.count);
   }
 
   void put(std::int64_t chunk, std::int64_t query, const double* sq, const std::int64_t* at,
@@ -238,12 +217,11 @@ class Chunks {
   const Density& density_;
   const Extremes& most_;
   States& states_;
-  std::atomic<int>& crowded_chunks_;
+  Crowd& crowd_;
   ChunkDistances distances_;
   PerWorker<double> exponents_;
   std::vector<Top> tops_;
-  std::vector<double> limits_, sq_;
-  std::vector<std::int64_t> at_;
+  std::vector<double> limits_;
   std::vector<std::int32_t> seen_;
   std::vector<char> crowded_;
   std::int64_t crowded_queries_ = 0;
@@ -283,12 +261,12 @@ bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
     const std::int64_t states_bytes =
         cut.chunks * bandwidths * rows * static_cast<std::int64_t>(sizeof(Slots));
     if (states_bytes > plan.memory / 2) cut.groups = 1;
-    std::vector<std::atomic<int>> crowded(static_cast<std::size_t>(cut.blocks));
+    std::vector<Crowd> crowds(static_cast<std::size_t>(cut.blocks));
     States states(cut, bandwidths, queries.rows, begin, slots);
     const auto task = [&](std::int64_t number, int, Clock& clock) {
       const std::int64_t group = cut.group(number), first = cut.query(number);
       Chunks chunks(plan, queries, points, exclude, density, most, expansion, states,
-                    crowded[static_cast<std::size_t>(cut.block(number))]);
+                    crowds[static_cast<std::size_t>(cut.block(number))]);
       std::unique_ptr<Screening> screen;
       if (packed) {
         screen =
