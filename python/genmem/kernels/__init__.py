@@ -25,4 +25,5 @@ from genmem.kernels.log_kde import log_kde as log_kde
 from genmem.kernels.radial import log_normaliser as log_normaliser
 from genmem.kernels.sketch import retrieve as retrieve
 from genmem.kernels.sketch import sketch as sketch
+from genmem.kernels.sketch import sketched as sketched
 from genmem.kernels.work import Work as Work

@@ -93,17 +93,24 @@ def retrieve(
     count = min(n, 5 * k + 40 if candidates is None else candidates)
     if count < k:
         raise ValueError(f"retrieve: candidates is {count}; at least k = {k} is wanted")
-    step = max(1, _SEARCHED // n)
-    parts = [
-        top_k(query_sketches[at : at + step] @ point_sketches.T, count).indices
-        for at in range(0, len(queries), step)
-    ]
-    # Ascending, so that ties go to the lower index.
-    found = np.sort(np.concatenate(parts), axis=1) if parts else np.empty((0, count), np.int64)
+    found = sketched(query_sketches, point_sketches, count)
     q, x = factor_sides(queries, points)
     chosen, used = backend_and_threads("retrieve", backend, threads)
     best = top_k(_core.grad_dot_listed(q, x, found, chosen, used), k)
     return TopInfluences(np.take_along_axis(found, best.indices, axis=1), best.scores)
+
+
+def sketched(query_sketches: Float32, point_sketches: Float32, count: int) -> npt.NDArray[np.int64]:
+    """(Q, count): the points whose sketches have the largest products with a query's.
+
+    Ascending, so that ties among scores of them go to the lower index.
+    """
+    step = max(1, _SEARCHED // len(point_sketches))
+    parts = [
+        top_k(query_sketches[at : at + step] @ point_sketches.T, count).indices
+        for at in range(0, len(query_sketches), step)
+    ]
+    return np.sort(np.concatenate(parts), axis=1) if parts else np.empty((0, count), np.int64)
 
 
 def _signs(seed: int, dim: int, width: int, stream: str) -> Float32:

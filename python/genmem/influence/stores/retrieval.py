@@ -17,12 +17,9 @@ from genmem.errors import CheckpointError
 from genmem.influence.stores.blocks import take
 from genmem.influence.stores.store import FactorStore
 from genmem.influence.stores.stored import require_pair
-from genmem.kernels import TopInfluences, grad_products, sketch, top_k
+from genmem.kernels import TopInfluences, grad_products, sketch, sketched, top_k
 
 Float32 = npt.NDArray[np.float32]
-
-# Estimates that are searched at a time: 16 MiB.
-_SEARCHED = 1 << 22
 
 
 def sketches(
@@ -83,16 +80,10 @@ def retrieve(
     sign = np.float32(1 if proponents else -1)
     left = sign * sketches(queries, dim, seed=seed, threads=threads)
     right = sketches(points, dim, seed=seed, threads=threads)
-    step = max(1, _SEARCHED // n)
-    found = np.concatenate(
-        [top_k(left[at : at + step] @ right.T, count).indices for at in range(0, len(left), step)]
-    )
+    found = sketched(left, right, count)
     chosen, where = np.unique(found, return_inverse=True)
     exact = _products(queries, points, chosen, threads)
     listed = np.take_along_axis(exact, where.reshape(found.shape), axis=1)
-    # Candidates in ascending order, so that ties go to the lower index.
-    order = np.argsort(found, axis=1)
-    found, listed = (np.take_along_axis(a, order, axis=1) for a in (found, listed))
     best = top_k(float(sign) * listed, k)
     indices = np.take_along_axis(found, best.indices, axis=1)
     return TopInfluences(indices, float(sign) * best.scores)
