@@ -83,5 +83,5 @@ def test_damage_is_named(made_up_run: Maker, tmp_path: Path) -> None:
         report(run)
     add_heldout(run)
     (run / "influence/heldout.parquet").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match="is not a whole parquet file"):
         report(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def read(run: Path) -> Generated | None:
 
     Raises DataError if they are damaged or one of them is missing, naming the file.
     """
-    from genmem.reports.tables import Images
+    from genmem.reports.tables import Images, read_table
 
     files = [run / name for name in (OVERALL, STRONGEST, PICTURES)]
     if not files[0].is_file():
@@ -62,9 +62,8 @@ def read(run: Path) -> Generated | None:
         if not path.is_file():
             raise DataError(f"report: {path} is missing beside {files[0].name}; {_command(run)}")
     arrays, _ = read_unit(files[2])
-    return Generated(
-        _table(run, OVERALL), _table(run, STRONGEST), Images(arrays["index"], arrays["pixels"])
-    )
+    overall, strongest = (read_table(run / name, wanted) for name, wanted in COLUMNS.items())
+    return Generated(overall, strongest, Images(arrays["index"], arrays["pixels"]))
 
 
 def lead(generated: Generated, noun: str) -> str:
@@ -130,20 +129,6 @@ def _kin(table: pd.DataFrame, gallery: Gallery, number: int, side: str) -> tuple
         gallery.picture(int(index), words.significant(float(score)))
         for index, score in zip(rows["train_index"], rows["score"], strict=True)
     )
-
-
-def _table(run: Path, name: str) -> Any:
-    import pandas as pd
-
-    path = run / name
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"report: {path} is not a whole parquet file: {error}") from error
-    absent = [column for column in COLUMNS[name] if column not in table.columns]
-    if absent:
-        raise DataError(f"report: {path} has columns {list(table.columns)}; wanted also {absent}")
-    return table
 
 
 def _command(run: Path) -> str:

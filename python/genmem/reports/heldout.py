@@ -14,7 +14,7 @@ from genmem.ledger import read_unit
 from genmem.reports import words
 from genmem.reports.gallery import Picture, class_name
 from genmem.reports.pictures import FACE_SIDE, THUMB_SIDE, data_uri, pixelated
-from genmem.reports.tables import Images
+from genmem.reports.tables import Images, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +48,6 @@ def read(run: Path) -> Heldout | None:
 
     Raises DataError if they are damaged or one of them is missing, naming the file.
     """
-    import pandas as pd
-
     folder = run / FOLDER
     if not (folder / "heldout.json").is_file():
         return None
@@ -57,19 +55,15 @@ def read(run: Path) -> Heldout | None:
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise DataError(
-            f"report: {folder / absent[0]} is missing; `genmem influence {run}` does it"
+            f"report: {folder / absent[0]} is missing; `genmem influence {run}` writes it"
         )
     try:
         asked = json.loads((folder / "heldout.json").read_text(encoding="utf-8"))
-        table = pd.read_parquet(folder / "heldout.parquet")
-    except (OSError, ValueError) as error:
-        raise DataError(f"report: {folder}/heldout.json or .parquet is damaged: {error}") from error
-    lacking = [column for column in COLUMNS if column not in table.columns]
-    if lacking or "heldout" not in asked:
-        raise DataError(
-            f"report: {folder}/heldout.parquet has columns {list(table.columns)}; wanted also "
-            f"{lacking}"
-        )
+    except ValueError as error:
+        raise DataError(f"report: {folder / 'heldout.json'} is not JSON: {error}") from error
+    if "heldout" not in asked:
+        raise DataError(f"report: {folder / 'heldout.json'} lacks heldout")
+    table = read_table(folder / "heldout.parquet", COLUMNS)
     images = [read_unit(folder / name)[0] for name in names[1:]]
     return Heldout(asked, table, *(Images(one["index"], one["pixels"]) for one in images))
 

@@ -208,17 +208,23 @@ def _optional(directory: Path, name: str) -> pd.DataFrame | None:
     return table if len(table) else None
 
 
-def _table(directory: Path, name: str) -> pd.DataFrame:
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A parquet file; DataError if it is damaged or lacks one of the columns."""
     import pandas as pd
 
-    path = directory / name
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"report: {path} is not a whole parquet file: {error}") from error
-    absent = [wanted for wanted in COLUMNS[name] if wanted not in table.columns]
+    absent = [wanted for wanted in columns if wanted not in table.columns]
     if absent:
         raise DataError(f"report: {path} has columns {list(table.columns)}; wanted also {absent}")
+    return table
+
+
+def _table(directory: Path, name: str) -> pd.DataFrame:
+    path = directory / name
+    table = read_table(path, COLUMNS[name])
     if (
         name.startswith("scores/")
         and "neighbour" not in table.columns
