@@ -76,6 +76,7 @@ def test_without_names_the_first_are_traced(trained: Path, unseen: Path) -> None
         (["{run}"], "digits has no test split"),
         (["{run}", "--test", "{unseen}", "--samples", "5"], "has no sample 5"),
         (["{run}", "--limit", "5"], "are for DATA"),
+        (["{run}", "--preset", "paper"], "are for DATA"),
         (["digits", "--test", "{unseen}"], "are for a RUN"),
     ],
 )

@@ -106,7 +106,7 @@ def influence(
     """Trace the influence of training samples on themselves and on others through a training.
 
     Of RUN: on held-out samples. Writes RUN/influence/heldout.parquet (with labels and distances),
-    which `genmem report RUN` shows.
+    which `genmem report RUN` shows, in place of what an earlier call wrote.
 
     Of DATA: of its samples on themselves and on each other, through a training of its own.
 
@@ -123,8 +123,11 @@ def influence(
     if draws % 2:
         raise typer.BadParameter(f"--draws: {draws} cannot be halved; an even number is wanted")
     if (Path(source) / "recipe.toml").is_file():
-        if run is not None or out is not None or generated or limit is not None:
-            raise typer.BadParameter("RUN: --run, --out, --limit and --generated are for DATA")
+        sized = preset is not PresetName.quick
+        if run is not None or out is not None or generated or limit is not None or sized:
+            raise typer.BadParameter(
+                "RUN: --run, --out, --limit, --preset and --generated are for DATA"
+            )
         options = {"k": top, "draws": draws, "seed": seed, "threads": threads}
         of_run(Path(source), made_of, test, samples, options)
         return

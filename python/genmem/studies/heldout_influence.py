@@ -65,6 +65,8 @@ def heldout_influence(
     table = related(strongest_table(queries.index, scores, data.index, k), queries, data)
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
+    # Written last: while it is absent, a page shows nothing of what may be half of two calls.
+    (folder / "heldout.json").unlink(missing_ok=True)
     write_table(folder / "heldout.parquet", table)
     write_images(folder / "heldout.safetensors", queries, range(len(queries)))
     named = np.flatnonzero(np.isin(data.index, table["train_index"]))

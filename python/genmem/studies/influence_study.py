@@ -107,7 +107,7 @@ def influence_study(
 
 def joined(first: Dataset, second: Dataset) -> Dataset:
     """Two sets of one shape as one, without labels; those of the second get identities after the
-    greatest of the first."""
+    greatest of the first. Sets of different types or value ranges become floats in 0..1."""
     from genmem.datasets import Dataset
 
     same = first.x.dtype == second.x.dtype and first.value_range == second.value_range
