@@ -215,7 +215,11 @@ def test_draws_that_are_data() -> None:
         net = VAE()
     x, eps = randn(7, 6).float(), randn(7, 4, 2, seed=1).float()
     train, places = TensorDataset(x, eps, x), [net.state_dict()]
-    function = lambda net, state: (net.load_state_dict(state), 0.5)[1]  # noqa: E731
+
+    def function(net: nn.Module, state: dict[str, Tensor]) -> float:
+        net.load_state_dict(state)
+        return 0.5
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         rival = captum.TracInCP(net, train, places, function, loss_fn=elbo, batch_size=7)
