@@ -25,12 +25,15 @@ struct Stats {
   std::atomic<bool> strange{false};
 };
 
+// Bytes of packed rows and lists that a call keeps to, about: with what else it holds, 256 MiB.
+constexpr std::int64_t kMemory = std::int64_t{3} << 26;
+
 struct Plan {
   Isa isa;
   int threads;
   std::function<bool()> interrupted;
   Stats* stats;
-  std::int64_t memory = std::int64_t{3} << 26;  // bytes of packed rows and lists, about
+  std::int64_t memory = kMemory;
 };
 
 // sq (M, k) and index (M, k), ascending.

@@ -14,7 +14,7 @@ namespace genmem::bindings {
 namespace py = pybind11;
 
 inline backends::Plan plan(const std::string& backend, int threads, backends::Stats* stats,
-                           std::int64_t memory = std::int64_t{3} << 26) {
+                           std::int64_t memory = backends::kMemory) {
   return {backends::choose(backend), threads,
           [] {
             const py::gil_scoped_acquire gil;

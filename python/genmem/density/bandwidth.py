@@ -15,7 +15,7 @@ from genmem.density.parameters import check_choice, check_count
 from genmem.density.radial import KERNELS
 from genmem.density.rows import (
     ACCEPTED,
-    DEFAULT_MEMORY,
+    MEMORY,
     Float64,
     Int64,
     Rows,
@@ -84,7 +84,7 @@ def leave_one_out(
     duplicates: str = "raise",
     rows: int | None = None,
     seed: int = 0,
-    memory: int = DEFAULT_MEMORY,
+    memory: int = MEMORY,
     threads: int | None = None,
     backend: str = "auto",
 ) -> LeaveOneOut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genmem.density.kernel_density import AbstractKernelDensity
-from genmem.density.rows import DEFAULT_MEMORY
+from genmem.density.rows import MEMORY
 
 
 class GaussianKDE(AbstractKernelDensity):
@@ -48,7 +48,7 @@ class GaussianKDE(AbstractKernelDensity):
         duplicates: str = "group",
         bandwidth_rows: int | None = 2000,
         seed: int = 0,
-        memory: int = DEFAULT_MEMORY,
+        memory: int = MEMORY,
         threads: int | None = None,
         backend: str = "auto",
     ) -> None:

@@ -22,7 +22,7 @@ from genmem.density.parameters import check_choice, check_count, check_width
 from genmem.density.radial import KERNELS
 from genmem.density.row_density import AbstractRowDensity
 from genmem.density.rows import (
-    DEFAULT_MEMORY,
+    MEMORY,
     Float64,
     Int64,
     Rows,
@@ -272,7 +272,7 @@ class KernelDensity(AbstractKernelDensity):
         duplicates: str = "group",
         bandwidth_rows: int | None = 2000,
         seed: int = 0,
-        memory: int = DEFAULT_MEMORY,
+        memory: int = MEMORY,
         threads: int | None = None,
         backend: str = "auto",
     ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from genmem.density.logspace import log_share_of_others
 from genmem.density.radial import KERNELS, RadialKernel
-from genmem.density.rows import DEFAULT_MEMORY, Float64, Rows, Skip
+from genmem.density.rows import MEMORY, Float64, Rows, Skip
 from genmem.kernels import Slots, kde_gradient, kde_slots, log_kde, sq_distances
 
 
@@ -28,7 +28,7 @@ class KernelTerms:
     kernel: str = "gaussian"
     weights: Float64 | None = None
     scales: Float64 | None = None
-    memory: int = DEFAULT_MEMORY
+    memory: int = MEMORY
     threads: int | None = None
     backend: str = "auto"
 

@@ -22,7 +22,7 @@ from genmem.density.downdate import OneStepDowndate
 from genmem.density.log_density import AbstractLogDensity, OfTraining
 from genmem.density.moments import mean_and_squares
 from genmem.density.parameters import check_choice, check_count, check_number
-from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, row_blocks
+from genmem.density.rows import MEMORY, Float64, Int64, Rows, row_blocks
 from genmem.density.top import InfluenceBlock
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class GaussianMixtureDensity(AbstractLogDensity):
         means_init: npt.ArrayLike | None = None,
         precisions_init: npt.ArrayLike | None = None,
         random_state: int | np.random.RandomState | None = None,
-        memory: int = DEFAULT_MEMORY,
+        memory: int = MEMORY,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

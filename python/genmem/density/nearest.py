@@ -13,7 +13,7 @@ from genmem.density.logspace import log_unit_ball
 from genmem.density.nearest_radii import last_radii_sq
 from genmem.density.parameters import check_choice, check_count
 from genmem.density.row_density import AbstractRowDensity
-from genmem.density.rows import DEFAULT_MEMORY, Float64, Int64, Rows, Skip, row_blocks
+from genmem.density.rows import MEMORY, Float64, Int64, Rows, Skip, row_blocks
 from genmem.density.top import InfluenceBlock
 from genmem.kernels import nearest_sq
 from genmem.kernels.native import Exclude
@@ -58,7 +58,7 @@ class NearestNeighborDensity(AbstractRowDensity):
         k: int = 10,
         *,
         duplicates: str = "inf",
-        memory: int = DEFAULT_MEMORY,
+        memory: int = MEMORY,
         threads: int | None = None,
         backend: str = "auto",
     ) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from genmem.kernels.native import MEMORY as MEMORY
+
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[Any]  # (n, d), one of ACCEPTED
@@ -16,7 +18,6 @@ Skip: TypeAlias = Int64 | Literal["self"] | None  # the row left out of each que
 # Kept as they are, because the kernels widen them without loss; all else becomes float64.
 ACCEPTED = [np.float64, np.float32, np.uint8]
 LARGEST = 1e150  # the square of anything larger leaves float64
-DEFAULT_MEMORY = 3 << 26  # bytes
 _CHECKED_AT_ONCE = 1 << 20  # values; the check makes two temporaries of this size
 
 
