@@ -59,7 +59,7 @@ SIGNATURES = {
     "duplicates='split', progress=None, confidence=0.95, choices=20, resamples=1000",
     "MemorizationScores.to_frame": "self, *, epochs=False",
     "TracIn": "run_or_checkpoints, objective=None, *, model=None, draws=16, seed=0, "
-    "weights='lr_steps', latent=None, memory=1073741824, block=None, strict=True, threads=None, "
+    "weights='lr_steps', latent=None, memory=201326592, block=None, strict=True, threads=None, "
     "progress=None",
     "TracIn.influence": "self, test, train, k=None, proponents=True, *, test_ids=None, "
     "train_ids=None",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genmem.influence import Capture
 from genmem.influence.samples import read_samples
-from genmem.influence.side import LiveSide, Noise
+from genmem.influence.side import LiveSide, Noise, Room
 from genmem.kernels import Factors
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -31,7 +31,7 @@ def side(kind: str, memory: int, seen: list[int]) -> tuple[Capture, LiveSide]:
     capture = Capture(make(), loss)
     x = torch.rand(60, *shape, generator=torch.Generator().manual_seed(0))
     samples = read_samples("train", x, None, None, torch.float32, torch.device("cpu"))
-    return capture, LiveSide(capture, samples, Noise(0, "s", range(2), None), memory)
+    return capture, LiveSide(capture, samples, Noise(0, "s", range(2), None), Room(memory, memory))
 
 
 def bytes_of(factors: Factors) -> int:

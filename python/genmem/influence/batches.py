@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cmath import isfinite
 from collections.abc import Callable
 
 import torch
@@ -31,3 +32,9 @@ def placement(model: nn.Module) -> tuple[torch.dtype, torch.device]:
         if parameter.is_floating_point():
             return parameter.dtype, parameter.device
     raise ValueError("influence: the model has no floating-point parameters")
+
+
+def all_finite(t: Tensor) -> bool:
+    """Whether no entry is NaN or infinite."""
+    # The sum is one fast pass, and finite unless an entry is not, or it overflows.
+    return isfinite(t.sum().item()) or bool(torch.isfinite(t).all())

@@ -24,7 +24,7 @@ class Settings:
     """How products are summed.
 
     cosine    each product is divided by the norms of its two gradients, checkpoint by checkpoint
-    memory    bytes that scores may hold before they move to a temporary file
+    memory    bytes to work in: scores that exceed a fifth of them move to a temporary file
     threads   of `grad_dot`
     progress  called with (stage, done, total)
     """
@@ -71,7 +71,7 @@ def summed_products(
 
     bounded  beyond the memory of the settings they lie in a temporary file
     """
-    scores = _zeros((len(queries), len(points)), settings.memory if bounded else None)
+    scores = _zeros((len(queries), len(points)), settings.memory // 5 if bounded else None)
     # The checkpoints are in the outer loop, so each is loaded once; the points are streamed once
     # per checkpoint and block of queries.
     done, total = 0, count * scores.size
@@ -93,7 +93,7 @@ def _inverse_norms(left: Factors, right: Factors, threads: int | None) -> Float6
     """1 / (|g_i| |g_j|), (m, n); 0 where a gradient is zero."""
     both = []
     for side in (left, right):
-        squares = grad_dot_diagonal(side, side, threads=threads)
+        squares = grad_dot_diagonal(side, side, threads=threads, assume_finite=True)
         both.append(np.where(squares > 0, 1 / np.sqrt(np.where(squares > 0, squares, 1)), 0))
     return np.asarray(np.outer(*both))
 

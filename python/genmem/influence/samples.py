@@ -146,8 +146,8 @@ def _tensor(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def _finite(name: str, start: int, batch: Batch) -> Batch:
     for t in batch if isinstance(batch, tuple) else (batch,):
-        bad = torch.nonzero(~torch.isfinite(t.reshape(batches.size(batch), -1)).all(1))
-        if len(bad):
+        if not batches.all_finite(t):
+            bad = torch.nonzero(~torch.isfinite(t.reshape(batches.size(batch), -1)).all(1))
             raise ValueError(f"influence: row {start + int(bad[0])} of {name} is not finite")
     return batch
 

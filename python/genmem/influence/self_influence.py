@@ -9,6 +9,7 @@ The unbiased form may be negative; its sign is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -27,11 +28,11 @@ def mean_product(sets: Sequence[Factors], threads: int | None = None) -> Float64
     With S sets of one draw each this is the U-statistic (|sum g|^2 - sum |g|^2) / (S (S - 1)),
     without its cancellation.
     """
+    # A capture refuses what is not finite: nothing is looked at twice.
+    own = partial(grad_dot_diagonal, threads=threads, assume_finite=True)
     if len(sets) == 1:
-        return grad_dot_diagonal(sets[0], sets[0], threads=threads)
-    pairs = [
-        grad_dot_diagonal(left, right, threads=threads) for left, right in combinations(sets, 2)
-    ]
+        return own(sets[0], sets[0])
+    pairs = [own(left, right) for left, right in combinations(sets, 2)]
     return np.asarray(np.mean(pairs, axis=0))
 
 

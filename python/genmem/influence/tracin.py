@@ -34,6 +34,7 @@ from genmem.influence.stores.store import FactorStore
 from genmem.influence.traced import Traced
 from genmem.influence.tracing import Tracing
 from genmem.kernels import TopInfluences
+from genmem.kernels.native import MEMORY
 
 Float64 = npt.NDArray[np.float64]
 
@@ -59,7 +60,7 @@ class TracIn:
                         per sample of which less is better (minus the logit of a class, say)
     cosine              each product is divided by both norms, checkpoint by checkpoint: influence
                         that does not follow the norms of gradients. No reading in nats
-    memory              bytes for blocks of factors; more samples than fit are streamed
+    memory              bytes to work in, beyond data and answers: samples are streamed in blocks
     block               rows of a block instead of as many as `memory` allows
     strict              False: parameters that cannot be captured are left out with a warning
     threads             of the gradient products (None: as `genmem.grad_dot` chooses); captures take
@@ -86,7 +87,7 @@ class TracIn:
         latent: int | None = None,
         test_objective: Loss | Any = None,
         cosine: bool = False,
-        memory: int = 1 << 30,
+        memory: int = MEMORY,
         block: int | None = None,
         strict: bool = True,
         threads: int | None = None,
@@ -158,8 +159,8 @@ class TracIn:
         returns      (Q, N) float64, or TopInfluences of positions (Q, k) int64 and scores (Q, k)
 
         Memory: two blocks of factors and the (Q, N) scores, which with k move to a temporary file
-        when they exceed the budget. Each checkpoint is loaded once; training samples are captured
-        once per checkpoint and block of test samples.
+        when they exceed a fifth of the budget. Each checkpoint is loaded once; training samples are
+        captured once per checkpoint and block of test samples.
         """
         queries, points, visits = self._tracing.problem(test, train, test_ids, train_ids)
         with self._tracing.trajectory.restored():
@@ -225,7 +226,8 @@ class TracIn:
         if divided and isinstance(train, FactorStore):
             raise ValueError("self_influence: a FactorStore holds one set of draws; pass the data")
         capture = tracing.capture("train", "norms")
-        sides = [tracing.side("train", train, ids, capture, part, len(parts)) for part in parts]
+        room = tracing.room(None if len(parts) == 1 else 0.5 / len(parts))
+        sides = [tracing.side("train", train, ids, capture, room, part) for part in parts]
         scores = np.zeros(len(sides[0]))
         with tracing.trajectory.restored():
             visits = tracing.visits(sides)
@@ -265,7 +267,7 @@ class TracIn:
         tracing = self._tracing
         capture = tracing.capture(side, "pairs")
         samples = tracing.samples(side, data, ids)
-        live = tracing.live(side, samples, capture, range(tracing.draws), 1)
+        live = tracing.live(side, samples, capture, tracing.room(0.5))
         with tracing.trajectory.restored():
             for done, (c, weight) in enumerate(tracing.visits([live])):
                 if done == 0:

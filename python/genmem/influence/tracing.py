@@ -14,7 +14,7 @@ from genmem.influence.capture.factors import Capture
 from genmem.influence.capture.forms import Form
 from genmem.influence.checkpoints.trajectory import Trajectory
 from genmem.influence.samples import Data, Samples, read_samples
-from genmem.influence.side import LiveSide, Noise, Side
+from genmem.influence.side import LiveSide, Noise, Room, Side
 from genmem.influence.stores.block_files import Kept
 from genmem.influence.stores.store import KIND, STORED_BYTES, FactorStore, stored_block
 from genmem.influence.traced import Traced
@@ -22,6 +22,10 @@ from genmem.influence.traced import Traced
 # Queries take draws of their own: a query that is also a training sample would otherwise share them
 # with itself, and its own product would carry the bias of the plain self-influence.
 _STREAMS = {"train": "tracin train", "test": "tracin test"}
+
+# Shares of the memory. The training samples are captured anew for every block of queries, so theirs
+# is the larger; the rest is left to scores and to capturing, one batch at a time.
+_QUERIES, _POINTS = 0.4, 0.2
 
 
 class Tracing:
@@ -111,11 +115,11 @@ class Tracing:
     ) -> tuple[Side, Side, Iterator[tuple[int, float]]]:
         """Both sides of the products, and the visits of the checkpoints, which load the model."""
         capture = self.capture("test", "pairs")
-        queries = self.side("test", test, test_ids, capture)
+        queries = self.side("test", test, test_ids, capture, self.room(_QUERIES))
         if self._test_objective is not None:
             same_layers = None if isinstance(test, FactorStore) else capture
             capture = self.capture("train", "pairs", same_layers)
-        points = self.side("train", train, train_ids, capture)
+        points = self.side("train", train, train_ids, capture, self.room(_POINTS))
         return queries, points, self.visits([queries, points])
 
     def samples(self, name: str, data: Data, ids: npt.ArrayLike | None) -> Samples:
@@ -129,16 +133,12 @@ class Tracing:
         data: Data | FactorStore,
         ids: npt.ArrayLike | None,
         capture: Capture,
+        room: Room,
         draws: range | None = None,
-        sides: int = 2,
     ) -> Side:
-        """Data to be captured with some of the draws, or a store of the same tracing.
-
-        sides  how many share the memory
-        """
+        """Data to be captured with some of the draws, or a store of the same tracing."""
         if not isinstance(data, FactorStore):
-            drawn = range(self.draws) if draws is None else draws
-            return self.live(name, self.samples(name, data, ids), capture, drawn, sides)
+            return self.live(name, self.samples(name, data, ids), capture, room, draws)
         if ids is not None:
             raise ValueError(
                 f"TracIn: {name} is a FactorStore, captured with its ids; pass no others"
@@ -154,11 +154,22 @@ class Tracing:
         return data
 
     def live(
-        self, name: str, samples: Samples, capture: Capture, draws: range, sides: int
+        self,
+        name: str,
+        samples: Samples,
+        capture: Capture,
+        room: Room,
+        draws: range | None = None,
     ) -> LiveSide:
-        """Samples that are captured when they are asked for."""
-        noise = Noise(self._seed, _STREAMS[name], draws, self.latent)
-        return LiveSide(capture, samples, noise, self._memory // (2 * sides), self._block)
+        """Samples that are captured when they are asked for, with all draws or some."""
+        drawn = range(self.draws) if draws is None else draws
+        noise = Noise(self._seed, _STREAMS[name], drawn, self.latent)
+        return LiveSide(capture, samples, noise, room, self._block)
+
+    def room(self, share: float | None) -> Room:
+        """A share of the memory for the factors of a block (None: of a batch), and what a batch
+        takes."""
+        return Room(None if share is None else int(share * self._memory), self._memory // 5)
 
     def identity(
         self,

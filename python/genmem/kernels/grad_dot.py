@@ -166,15 +166,23 @@ def grad_products(
 
 
 def grad_dot_diagonal(
-    queries: Factors, points: Factors, *, backend: str = "auto", threads: int | None = None
+    queries: Factors,
+    points: Factors,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    assume_finite: bool = False,
 ) -> Float64:
-    """K[i, i] alone, (N,) float64: squared gradient norms when both sides are the same factors."""
+    """K[i, i] alone, (N,) float64: squared gradient norms when both sides are the same factors.
+
+    assume_finite  as in `grad_products`
+    """
     if len(queries) != len(points):
         raise ValueError(
             f"grad_dot_diagonal: queries has {len(queries)} samples and points {len(points)}; "
             "they must agree"
         )
-    q, x, _ = _sides(queries, points)
+    q, x, _ = _sides(queries, points, assume_finite)
     chosen, count = backend_and_threads("grad_dot_diagonal", backend, threads)
     out: Float64 = _core.grad_dot_diagonal(q, x, chosen, count)
     return out

@@ -48,8 +48,6 @@ _GENERATED = [
     "influence/generated.parquet",
     "generated.safetensors",
 ]
-# Factors held at a time. Four times as much is no faster, and the workers hold memory meanwhile.
-_TRACIN_BYTES = 1 << 28
 
 
 @dataclass
@@ -261,7 +259,6 @@ class Pipeline:
             self.run,
             draws=draws,
             seed=self.seed,
-            memory=_TRACIN_BYTES,
             threads=self.threads,
             progress=tell,
         )

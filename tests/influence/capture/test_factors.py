@@ -120,8 +120,8 @@ def test_forms_are_the_same_numbers_and_different_shapes() -> None:
     tokens = capture_factors(model, squares, x, form="tokens")
     dense = capture_factors(model, squares, x, form="dense")
     assert [layer.name for layer in tokens.layers] == ["0.weight[0]", "0.weight[1]"]
-    assert [layer.name for layer in dense.layers] == ["0.weight"]
-    assert dense.layers[0].inputs.shape == (4, 6 * 9 + 6)
+    assert [layer.name for layer in dense.layers] == ["0.weight", "0.bias"]
+    assert [layer.inputs.shape for layer in dense.layers] == [(4, 6 * 9), (4, 6)]
     np.testing.assert_allclose(grad_dot(tokens, tokens), grad_dot(dense, dense), rtol=1e-12)
 
 

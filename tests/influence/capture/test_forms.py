@@ -33,11 +33,11 @@ def test_golden_product_and_norms(form: str) -> None:
 
 
 def test_rule_of_784_to_512() -> None:
-    # H = 784 * 512 / 1296 = 309.7: pairs to 17 tokens, norms to 309.
+    # H = 784 * 512 / 1296 = 309.7: pairs to 22 tokens, norms to 154.
     assert wants_tokens("pairs", 22, 784, 512)
     assert not wants_tokens("pairs", 23, 784, 512)
-    assert wants_tokens("norms", 309, 784, 512)
-    assert not wants_tokens("norms", 310, 784, 512)
+    assert wants_tokens("norms", 154, 784, 512)
+    assert not wants_tokens("norms", 155, 784, 512)
     assert wants_tokens("tokens", 10**6, 1, 1)
     assert not wants_tokens("dense", 1, 784, 512)
 
@@ -57,8 +57,6 @@ def test_the_rule_chooses_per_layer() -> None:
     model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Flatten(), nn.Linear(96, 8)).double()
     x = torch.randn(2, 16, 6, dtype=torch.float64)
     layers = capture_factors(model, lambda m, x, _: m(x).square().sum(1), x).layers
-    assert [layer.name for layer in layers] == ["0.weight", "3.weight"]
-    assert layers[0].inputs.shape == (2, 6 * 6 + 6)
-    assert not layers[0].bias
-    assert layers[1].inputs.shape == (2, 96)
-    assert layers[1].bias
+    assert [layer.name for layer in layers] == ["0.weight", "0.bias", "3.weight"]
+    assert [layer.inputs.shape for layer in layers] == [(2, 6 * 6), (2, 6), (2, 96)]
+    assert [layer.bias for layer in layers] == [False, False, True]

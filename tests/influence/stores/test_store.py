@@ -69,7 +69,9 @@ def test_a_store_in_memory_is_the_same() -> None:
     np.testing.assert_allclose(score(test, train), want, rtol=1e-12)
     np.testing.assert_allclose(grad_dot(test.factors(), train.factors()), want, rtol=1e-12)
     names = [layer.name for layer in train.factors().layers]
-    assert names == [f"{n}.weight @ {c}" for c in (0, 2) for n in (0, 2)]
+    assert names == [
+        f"{n}.{part} @ {c}" for c in (0, 2) for n in (0, 2) for part in ("weight", "bias")
+    ]
 
 
 def test_blocks_are_files_that_are_read_one_by_one(

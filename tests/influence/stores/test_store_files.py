@@ -56,9 +56,11 @@ def test_the_header_tells_the_model_the_seed_and_the_layers(tmp_path: Path) -> N
         "name", "inputs", "gradients", "bias", "tokens", "form", "dtype"
     ]  # fmt: skip
     table = {entry.name: entry for entry in store.layers(1)}
-    assert set(table) == {"inner.weight", "norm.weight", "norm.bias", "out.weight", "gain"}
+    assert set(table) == {
+        "inner.weight", "norm.weight", "norm.bias", "out.weight", "out.bias", "gain"
+    }  # fmt: skip
     assert table["inner.weight"][1:] == (6, 30, True, 2, "tokens", "float64")
-    assert table["out.weight"][1:] == (62, 1, False, 1, "formed", "float64")
+    assert table["out.weight"][1:] == (60, 1, False, 1, "formed", "float64")
     assert table["gain"][1:] == (2, 1, False, 1, "formed", "float64")
     assert tracin().capture(X).layers(1) == store.layers(1)
     assert {e.dtype for e in tracin().capture(X, dtype="bfloat16").layers(0)} == {"bfloat16"}
@@ -249,7 +251,7 @@ def test_a_header_of_another_model_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint_000" / "block_00001.safetensors").unlink()
     header = json.loads(path.read_text())
     path.write_text(json.dumps({**header, "layers": header["layers"][:-1]}))
-    with pytest.raises(RunMismatchError, match="the layers of checkpoint 0 differ: 4 there, 5 now"):
+    with pytest.raises(RunMismatchError, match="the layers of checkpoint 0 differ: 5 there, 6 now"):
         tracin().capture(X, tmp_path)
     path.write_text("{")
     with pytest.raises(CheckpointError, match=r"header\.json is no header"):

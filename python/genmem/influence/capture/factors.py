@@ -33,6 +33,7 @@ from genmem.influence.capture.sites import Call, Piece, Site
 from genmem.influence.capture.sizes import Sizes
 from genmem.influence.layers import Unseparable
 from genmem.influence.protocols import Batch, Loss
+from genmem.influence.stores.blocks import joined
 from genmem.kernels import Factors, LayerFactors
 
 
@@ -89,7 +90,8 @@ class Capture:
         origin: str = "the batch",
         start: int = 0,
     ) -> Factors:
-        """Factors of a batch, its gradients multiplied by `scale`.
+        """Factors of a batch, its gradients multiplied by `scale`. Their arrays may be views of the
+        batch, or of what the model computed: what is to be kept is to be copied.
 
         noise          (B, m, latent), or None for a loss without draws
         origin, start  how errors name a row: row i of the batch is row start + i of `origin`
@@ -123,6 +125,11 @@ class Capture:
     def materialised(self) -> tuple[str, ...]:
         """Parameters whose per-sample gradients are formed by autograd; known after one batch."""
         return () if self._plan is None else self._plan.materialised
+
+    @property
+    def proven_sizes(self) -> frozenset[int]:
+        """The batch sizes that were compared with autograd since `forget_checks`."""
+        return frozenset(self._checked)
 
     def forget_checks(self) -> None:
         """Check again at the next batch: to be called when the weights have changed."""
@@ -262,7 +269,8 @@ def capture_factors(
     model, loss, form, strict  as in `Capture`, which takes one batch after another
     batch   a tensor (B, ...) or a tuple of them;  noise  (B, m, latent), or None
     """
-    return Capture(model, loss, form=form, strict=strict)(batch, noise)
+    found = Capture(model, loss, form=form, strict=strict)(batch, noise)
+    return joined([found], len(found))
 
 
 def _row_of(name: str, values: Tensor, row: int) -> dict[str, Tensor]:

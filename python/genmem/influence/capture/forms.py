@@ -4,8 +4,9 @@
     dense    inputs (n, p d) the formed gradient, gradients (n, 1) ones: a pair costs 2 d p flops,
              after 2 T d p once per sample
 
-With H = d p / (d + p): norms (a sample with itself) take tokens iff T < H, pairs of samples about
-iff T^2 < H, by the measured rule of `genmem.kernels.pairs_take_tokens`.
+With H = d p / (d + p): norms (a sample with itself) take tokens iff T < H / 2, as their Grams are
+summed in float64 and gradients formed in float32; pairs of samples about iff T^2 < H, by the
+measured rule of `genmem.kernels.pairs_take_tokens`.
 The choice depends on T, d and p alone, so that both sides of a product make the same one.
 """
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from genmem.influence.batches import all_finite
 from genmem.influence.capture.sites import Piece, Site, Sums, Tokens, TokenSite
 from genmem.kernels import LayerFactors, pairs_take_tokens
 
@@ -32,7 +34,7 @@ def wants_tokens(form: Form, tokens: int, d: int, p: int) -> bool:
         return form == "tokens"
     if form == "pairs":
         return pairs_take_tokens(tokens, d, p)
-    return tokens < d * p / (d + p)
+    return 2 * tokens < d * p / (d + p)
 
 
 def site_wants_tokens(form: Form, site: Site, piece: Piece) -> bool:
@@ -44,14 +46,15 @@ def site_wants_tokens(form: Form, site: Site, piece: Piece) -> bool:
 
 
 def site_layers(site: Site, piece: Piece, tokens: bool, scale: float) -> Iterator[LayerFactors]:
-    """The layer factors of a site, its gradients multiplied by `scale`; one per group as tokens."""
+    """The layer factors of a site, its gradients multiplied by `scale`: one per group as tokens,
+    else one per parameter. Arrays may be views of what the layer saw."""
     if isinstance(piece, Sums):
         yield dense_layer(site.names[0], piece.values, scale)
         return
     assert isinstance(site, TokenSite)
     if not tokens:
-        parts = [part.flatten(1) for part in site.dense(piece)]
-        yield dense_layer(site.names[0], torch.cat(parts, 1), scale)
+        for name, values in zip(site.names, site.formed(piece), strict=True):
+            yield dense_layer(name, values, scale)
         return
     n, count, groups = piece.inputs.shape[:3]
     offsets = np.arange(n + 1, dtype=np.int64) * count
@@ -77,7 +80,6 @@ def _array(name: str, t: Tensor) -> npt.NDArray[Any]:
     """A contiguous NumPy array on the CPU; half-precision types, which BLAS lacks, as float32."""
     if t.dtype not in (torch.float32, torch.float64):
         t = t.float()
-    # The sum is one fast pass, and finite unless an entry is not, or it overflows.
-    if not bool(torch.isfinite(t.sum())) and not bool(torch.isfinite(t).all()):
+    if not all_finite(t):
         raise ValueError(f"influence: the gradient of {name} is not finite though the loss is")
     return np.ascontiguousarray(t.detach().cpu().numpy())

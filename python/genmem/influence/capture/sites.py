@@ -77,17 +77,20 @@ class TokenSite(Site):
         if not calls:
             empty = self.parameter.new_empty
             return Tokens(empty(n, 0, groups, d), empty(n, 0, groups, p))
+        if len(calls) == 1:  # the ordinary case: views, where the layer's tokens lie so
+            return Tokens(inputs[0], gradients[0])
         return Tokens(torch.cat(inputs, 1), torch.cat(gradients, 1))
 
     def gradients(self, piece: Piece, row: int) -> dict[str, Tensor]:
         assert isinstance(piece, Tokens)
         one = Tokens(piece.inputs[row : row + 1], piece.gradients[row : row + 1])
-        return {name: value[0] for name, value in zip(self.names, self.dense(one), strict=True)}
+        weight, *bias = self.formed(one)
+        parts = [self.family.weight(weight, tuple(self.parameter.shape)), *bias]
+        return {name: value[0] for name, value in zip(self.names, parts, strict=True)}
 
-    def dense(self, piece: Tokens) -> list[Tensor]:
-        """sum_t g_t a_t^T laid out as the weight (n, *shape), then the bias's (n, groups * p)."""
-        products = torch.einsum("ntgp,ntgd->ngpd", piece.gradients, piece.inputs)
-        parts = [self.family.weight(products, tuple(self.parameter.shape))]
+    def formed(self, piece: Tokens) -> list[Tensor]:
+        """sum_t g_t a_t^T, (n, groups, p, d), then the bias's gradient (n, groups * p), if any."""
+        parts = [torch.einsum("ntgp,ntgd->ngpd", piece.gradients, piece.inputs)]
         if len(self.names) == 2:
             parts.append(piece.gradients.sum(1).flatten(1))
         return parts

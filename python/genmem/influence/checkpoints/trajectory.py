@@ -13,6 +13,7 @@ from torch import nn
 
 from genmem import ledger
 from genmem.errors import CheckpointError
+from genmem.influence.batches import all_finite
 from genmem.influence.capture.preservation import restored
 from genmem.influence.checkpoints.foreign import LoadedBy, adopted, weights_of
 from genmem.influence.checkpoints.weights import Weights, checkpoint_weight, checkpoint_weights
@@ -98,5 +99,5 @@ def _load(model: nn.Module, checkpoint: Any, position: int) -> None:
                 f"TracIn: checkpoint {position} is another model's: {error}"
             ) from error
     for name, value in model.state_dict().items():
-        if isinstance(value, torch.Tensor) and not bool(torch.isfinite(value).all()):
+        if isinstance(value, torch.Tensor) and not all_finite(value):
             raise CheckpointError(f"TracIn: checkpoint {position}: {name!r} is not finite")

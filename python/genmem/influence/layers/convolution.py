@@ -27,10 +27,12 @@ Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 def patches(
     x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Tensor:
-    """Every patch of x (rows, C, *size) as a view: (rows, C, *positions, *kernel)."""
+    """Every patch of x (rows, C, *size) as a view: (rows, *positions, *kernel, C)."""
+    # Channels last: what is adjacent in a patch is then adjacent in x, and copied at one go.
+    x = x.movedim(1, -1).contiguous()
     for axis, (k, step, spread) in enumerate(zip(kernel, stride, dilation, strict=True)):
-        x = x.unfold(2 + axis, spread * (k - 1) + 1, step)[..., ::spread]
-    return x
+        x = x.unfold(1 + axis, spread * (k - 1) + 1, step)[..., ::spread]
+    return x.movedim(1 + len(kernel), -1)
 
 
 def padded(layer: Convolution, x: Tensor) -> Tensor:
@@ -52,12 +54,22 @@ def _sides(layer: Convolution, axis: int) -> tuple[int, int]:
     return int(layer.padding[axis]), int(layer.padding[axis])
 
 
-def _grouped(t: Tensor, groups: int, axes: int) -> Tensor:
-    """(rows, C, *positions, *patch) to tokens (rows, T, groups, C/groups * patch)."""
+def _patch_tokens(seen: Tensor, groups: int, axes: int) -> Tensor:
+    """(rows, *positions, *kernel, C) to tokens (rows, T, groups, kernel * C/groups)."""
+    t = seen.reshape(*seen.shape[:-1], groups, seen.shape[-1] // groups)
+    return t.movedim(-2, 1 + axes).flatten(1, axes).flatten(3)
+
+
+def _channel_tokens(t: Tensor, groups: int) -> Tensor:
+    """(rows, C, *positions) to tokens (rows, T, groups, C/groups)."""
     rows, channels = t.shape[:2]
-    t = t.reshape(rows, groups, channels // groups, *t.shape[2:])
-    places, patch = range(3, 3 + axes), range(3 + axes, t.dim())
-    return t.permute(0, *places, 1, 2, *patch).flatten(1, axes).flatten(3)
+    return t.reshape(rows, groups, channels // groups, -1).permute(0, 3, 1, 2)
+
+
+def _channels_first(dense: Tensor, channels: int) -> Tensor:
+    """(..., kernel * C) to (..., C * kernel), the order of a weight."""
+    taps = dense.shape[-1] // channels
+    return dense.reshape(*dense.shape[:-1], taps, channels).transpose(-1, -2).flatten(-2)
 
 
 class ConvolutionFamily(TokenFamily):
@@ -75,10 +87,10 @@ class ConvolutionFamily(TokenFamily):
         axes = len(layer.kernel_size)
         row_axis(x, axes + 1)
         seen = patches(padded(layer, x), layer.kernel_size, layer.stride, layer.dilation)
-        return _grouped(seen, layer.groups, axes), _grouped(g, layer.groups, axes)
+        return _patch_tokens(seen, layer.groups, axes), _channel_tokens(g, layer.groups)
 
     def weight(self, dense: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return dense.reshape(-1, *shape)
+        return _channels_first(dense, shape[1]).reshape(-1, *shape)
 
     def bias(self, module: nn.Module, g: Tensor) -> Tensor:
         return _channel_sums(module, g)
@@ -101,11 +113,11 @@ class TransposedFamily(TokenFamily):
         spread = patches(functional.pad(g, border), layer.kernel_size, layer.stride, layer.dilation)
         # output_padding of a stride or more leaves positions that no input was spread over.
         for axis, size in enumerate(x.shape[2:]):
-            spread = spread.narrow(2 + axis, 0, size)
-        return _grouped(x, layer.groups, axes), _grouped(spread, layer.groups, axes)
+            spread = spread.narrow(1 + axis, 0, size)
+        return _channel_tokens(x, layer.groups), _patch_tokens(spread, layer.groups, axes)
 
     def weight(self, dense: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return dense.transpose(2, 3).reshape(-1, *shape)
+        return _channels_first(dense.transpose(2, 3), shape[1]).reshape(-1, *shape)
 
     def bias(self, module: nn.Module, g: Tensor) -> Tensor:
         return _channel_sums(module, g)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,27 +11,73 @@ import numpy.typing as npt
 from genmem.kernels import Factors, LayerFactors
 
 
-def concatenate(parts: Sequence[Factors]) -> Factors:
-    """The factors of all samples of `parts` in order; every part must have the same layers."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = zip(*(part.layers for part in parts), strict=True)
-    return Factors(tuple(_joined(layers) for layers in columns))
+class Growing:
+    """Factors of `samples` consecutive samples, put together part by part.
+
+    Each part is copied where it belongs as it comes, while it is in the cache, and is not held.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self._samples = samples
+        self._layers: list[_GrowingLayer] = []
+
+    def add(self, part: Factors) -> None:
+        """The next samples; every part must have the same layers (ValueError)."""
+        if not self._layers:
+            self._layers = [_GrowingLayer(layer, self._samples) for layer in part.layers]
+        for grown, layer in zip(self._layers, part.layers, strict=True):
+            grown.add(layer)
+
+    def factors(self) -> Factors:
+        """All that was added."""
+        return Factors(tuple(grown.layer() for grown in self._layers))
 
 
-def _joined(layers: Sequence[LayerFactors]) -> LayerFactors:
-    first = layers[0]
-    odd = next((layer for layer in layers if layer.name != first.name), None)
-    if odd is not None:
-        raise ValueError(f"influence: layer {odd.name} cannot be joined to layer {first.name}")
-    counts = np.concatenate([np.diff(layer.offsets) for layer in layers])
-    return LayerFactors(
-        first.name,
-        np.concatenate([np.asarray(layer.inputs) for layer in layers]),
-        np.concatenate([np.asarray(layer.gradients) for layer in layers]),
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        first.bias,
-    )
+class _GrowingLayer:
+    """One layer, with room for as many tokens as `samples` samples like the first ones have."""
+
+    def __init__(self, first: LayerFactors, samples: int) -> None:
+        self._first, self._counts, self._used = first, [np.zeros(1, np.int64)], 0
+        known = len(first.offsets) - 1
+        tokens = -(-int(first.offsets[-1]) * samples // known)
+        self._inputs, self._gradients = (
+            np.empty((tokens, *rows.shape[1:]), rows.dtype)
+            for rows in (np.asarray(first.inputs), np.asarray(first.gradients))
+        )
+
+    def add(self, layer: LayerFactors) -> None:
+        if layer.name != self._first.name:
+            raise ValueError(
+                f"influence: layer {layer.name} cannot be joined to layer {self._first.name}"
+            )
+        end = self._used + int(layer.offsets[-1])
+        if end > len(self._inputs):
+            self._inputs, self._gradients = (
+                _longer(rows, end) for rows in (self._inputs, self._gradients)
+            )
+        self._inputs[self._used : end] = layer.inputs
+        self._gradients[self._used : end] = layer.gradients
+        self._counts.append(np.diff(layer.offsets))
+        self._used = end
+
+    def layer(self) -> LayerFactors:
+        offsets = np.cumsum(np.concatenate(self._counts), dtype=np.int64)
+        inputs, gradients = self._inputs[: self._used], self._gradients[: self._used]
+        return self._first._replace(inputs=inputs, gradients=gradients, offsets=offsets)
+
+
+def _longer(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    out = np.empty((count, *rows.shape[1:]), rows.dtype)
+    out[: len(rows)] = rows
+    return out
+
+
+def joined(parts: Iterable[Factors], samples: int) -> Factors:
+    """The factors of all `samples` samples of `parts` in order, copied."""
+    grown = Growing(samples)
+    for part in parts:
+        grown.add(part)
+    return grown.factors()
 
 
 def take(factors: Factors, rows: npt.NDArray[np.int64]) -> Factors:

@@ -35,7 +35,7 @@ from genmem.influence.stores.block_files import (
     rounded,
     write_block,
 )
-from genmem.influence.stores.blocks import concatenate
+from genmem.influence.stores.blocks import joined
 from genmem.kernels import Factors, LayerFactors
 
 KIND = "influence factors"
@@ -130,7 +130,8 @@ class FactorStore:
         """Everything at once: one layer per layer and checkpoint, for `genmem.grad_dot`."""
         layers: list[LayerFactors] = []
         for c, weight in zip(self.checkpoints, self.weights, strict=True):
-            whole = concatenate([factors for _, factors in self.blocks(c, weight)])
+            parts = (factors for _, factors in self.blocks(c, weight))
+            whole = next(parts) if len(self.slices()) == 1 else joined(parts, len(self))
             layers += [layer._replace(name=f"{layer.name} @ {c}") for layer in whole.layers]
         return Factors(tuple(layers))
 

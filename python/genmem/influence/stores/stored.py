@@ -10,6 +10,7 @@ from genmem.influence.protocols import Progress
 from genmem.influence.self_influence import add_self_products
 from genmem.influence.stores.store import FactorStore
 from genmem.kernels import TopInfluences
+from genmem.kernels.native import MEMORY
 
 
 def score(
@@ -19,7 +20,7 @@ def score(
     proponents: bool = True,
     *,
     cosine: bool = False,
-    memory: int = 1 << 30,
+    memory: int = MEMORY,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> npt.NDArray[np.float64] | TopInfluences:

@@ -28,6 +28,7 @@ from genmem.influence.tasks.chosen import only
 from genmem.influence.traced import Traced
 from genmem.influence.tracin import TracIn
 from genmem.kernels import TopInfluences
+from genmem.kernels.native import MEMORY
 
 LossFunction: TypeAlias = nn.Module | Callable[[Tensor, Tensor], Tensor] | None
 
@@ -70,7 +71,7 @@ class TracInCP:
         test_loss_fn: LossFunction = None,
         sample_wise_grads_per_batch: bool = False,
         *,
-        memory: int = 1 << 30,
+        memory: int = MEMORY,
         threads: int | None = None,
     ) -> None:
         self.model, self.train_dataset, self.layers = model, train_dataset, layers

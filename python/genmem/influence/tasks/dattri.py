@@ -28,6 +28,7 @@ from genmem.influence.stores.store import FactorStore
 from genmem.influence.tasks.chosen import only
 from genmem.influence.traced import Traced
 from genmem.influence.tracin import TracIn
+from genmem.kernels.native import MEMORY
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -91,7 +92,7 @@ class TracInAttributor:
         layer_name: str | list[str] | None = None,
         device: str = "cpu",
         *,
-        memory: int = 1 << 30,
+        memory: int = MEMORY,
         threads: int | None = None,
     ) -> None:
         if projector_kwargs is not None:
