@@ -99,6 +99,20 @@ def test_direct_use_beyond_the_probe_is_refused() -> None:
         capture_factors(seeded(lambda: nn.Linear(4, 3)), penalised, x)
 
 
+def test_tokens_in_another_order_than_alone_are_the_same_gradient(
+    oracle: Oracle, check: Check
+) -> None:
+    # Beyond the probe of three, tokens differ from those of a sample alone; gradients do not.
+    def turned(model: nn.Module, x: Tensor, noise: None) -> Tensor:
+        y = model(x.flip(1)).flip(1) if len(x) > 3 else model(x)
+        return (y.square() * torch.arange(1, 3)[:, None]).sum((1, 2))
+
+    model, x = seeded(lambda: nn.Linear(4, 3)), randn(6, 2, 4)
+    capture = Capture(model, turned, form="tokens")
+    check(capture(x), oracle(model, turned, x, None), 1e-12)
+    assert capture.materialised == ()
+
+
 def test_cross_terms_between_calls_are_kept(oracle: Oracle) -> None:
     # Dropping them is a known error of 70 %: the test must be able to see it.
     model, x = seeded(CalledTwice), randn(5, 4)

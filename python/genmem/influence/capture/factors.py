@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from genmem.influence.capture.materialize import Materializer, single_gradients
 from genmem.influence.capture.plan import Plan, make_plan, trainable
 from genmem.influence.capture.precision import full_precision
 from genmem.influence.capture.preservation import preserved
-from genmem.influence.capture.proof import Truth, denied
+from genmem.influence.capture.proof import Truth, Witness, check_loss, denied
 from genmem.influence.capture.recorder import Recorder, refuse_random_layers
 from genmem.influence.capture.sites import Call, Piece, Site
 from genmem.influence.capture.sizes import Sizes
@@ -53,8 +53,9 @@ class Capture:
     The first batch is a probe: what was captured is compared with plain autograd, one sample at a
     time, and a parameter whose layer does not keep the samples apart (a matrix applied to something
     that is not the batch, draws folded before samples) is materialised instead. Every new batch
-    size is checked again on two samples. Once probed, kept_bytes and working_bytes are those of a
-    sample's factors, and those held while it is captured; `losses` (B,) are the last batch's.
+    size is checked again on two samples, by what the layers see of them alone. Once probed,
+    kept_bytes and working_bytes are those of a sample's factors, and those held while it is
+    captured; `losses` (B,) are the last batch's.
 
     Raises ValueError for a loss that is not finite, not (B,), or not the same for a sample alone
     and in a batch; for a model without trainable parameters; for parameters not covered.
@@ -152,20 +153,23 @@ class Capture:
         self.losses = losses.double().cpu().numpy()
         # A single row belongs to the single sample, whatever the layers do with it.
         known = len(given) == 1 or len(given) in self._checked
-        truths = self._truths(given, [] if known else [0, len(given) - 1])
-        for truth in truths:
-            truth.check_loss(losses, given.label(truth.row))
+        rows = [] if known else [0, len(given) - 1]
+        witnesses = [self._witness(plan, given, row) for row in rows]
+        for witness in witnesses:
+            check_loss(witness, losses, given.label(witness.row))
+        truths = cache(partial(self._truths, given, rows))
         wrong = direct & {name for site in plan.sites for name in site.names}
         for site in plan.sites:
             try:
                 piece = site.read(_calls_of(site, calls), len(given))
             except Unseparable as error:
                 raise ValueError(f"capture: {site.names[0]}: {error}") from error
-            wrong |= denied(truths, partial(site.gradients, piece))
+            if not all(witness.confirms(site, piece) for witness in witnesses):
+                wrong |= denied(truths(), partial(site.gradients, piece))
             yield from site_layers(site, piece, site in self._tokens, scale)
         values = self._materialise(self._named(plan.materialised), given.batch, given.noise)
         for name, value in values.items():
-            wrong |= denied(truths, partial(_row_of, name, value))
+            wrong |= denied(truths(), partial(_row_of, name, value))
             yield dense_layer(name, value, scale)
         if wrong:
             raise ValueError(
@@ -182,7 +186,7 @@ class Capture:
         losses, calls, direct = self._observe(complete, given)
         truths = self._truths(given, range(len(given)))
         for truth in truths:
-            truth.check_loss(losses, given.label(truth.row))
+            check_loss(truth, losses, given.label(truth.row))
             truth.check_gradients(given.label(truth.row))
         if not any(truth.reaches for truth in truths):
             refuse_unreached()
@@ -245,6 +249,11 @@ class Capture:
             given.check_losses(losses)
             calls, direct = recorder.read(losses, named)
         return losses.detach(), calls, direct
+
+    def _witness(self, plan: Plan, given: Given, row: int) -> Witness:
+        losses, calls, _ = self._observe(plan, given.only([row]))
+        pieces = {site: site.read(_calls_of(site, calls), 1) for site in plan.sites}
+        return Witness(row, losses[0], pieces)
 
     def _truths(self, given: Given, rows: range | list[int]) -> list[Truth]:
         real = {name: p for name, p in self._parameters.items() if not p.is_complex()}

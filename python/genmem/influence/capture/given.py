@@ -42,8 +42,11 @@ class Given:
     def spread(self) -> Given:
         """The first, middle and last sample; one is repeated if there are fewer than three."""
         last = len(self) - 1
-        rows = [0, last // 2, last]
-        noise = None if self.noise is None else self.noise[rows]
+        return self.only([0, last // 2, last])
+
+    def only(self, rows: Sequence[int]) -> Given:
+        """The samples at `rows`."""
+        noise = None if self.noise is None else self.noise[[*rows]]
         batch = take(self.batch, torch.tensor(rows))
         return Given(batch, noise, self.origin, [self.numbers[row] for row in rows])
 
