@@ -147,7 +147,7 @@ def bind(directory: str | Path, identity: Mapping[str, Any]) -> None:
     if not path.exists():
         write_text(path, tomli_w.dumps(wanted))
         return
-    stored = tomllib.loads(path.read_text(encoding="utf-8"))
+    stored = _parsed(path)
     differing = sorted(_differences(stored, wanted))
     if differing:
         lines = "\n".join(f"  {name}: {old!r} there, {new!r} now" for name, old, new in differing)
@@ -158,11 +158,21 @@ def bind(directory: str | Path, identity: Mapping[str, Any]) -> None:
 
 
 def read_identity(directory: str | Path) -> dict[str, Any]:
-    """The identity that `bind` stored; FileNotFoundError if the directory is no run."""
+    """The identity that `bind` stored.
+
+    Raises FileNotFoundError if the directory is no run, CheckpointError for a damaged file.
+    """
     path = Path(directory) / "recipe.toml"
     if not path.is_file():
         raise FileNotFoundError(f"{directory} is not a run directory: it has no recipe.toml")
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
 def fingerprint(*arrays: npt.NDArray[Any]) -> str:

@@ -65,7 +65,7 @@ def magnitudes(factors: Factors) -> Float64:
     return np.stack(columns, 1)
 
 
-def write_block(path: Path, factors: Factors, model: str, kept: Kept | None) -> None:
+def write_block(path: Path, factors: Factors, model: str, kept: Kept | None, place: str) -> None:
     """Write a block, whole or not at all; ValueError if a number is beyond the range of `kept`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     for i, layer in enumerate(factors.layers):
@@ -75,15 +75,20 @@ def write_block(path: Path, factors: Factors, model: str, kept: Kept | None) -> 
     if kept is not None:
         arrays["magnitudes"] = magnitudes(factors)
     names = [[layer.name, bool(layer.bias)] for layer in factors.layers]
-    ledger.write_unit(path, arrays, {"model": model, "layers": names, "dtype": kept})
+    meta = {"model": model, "layers": names, "dtype": kept, "place": place}
+    ledger.write_unit(path, arrays, meta)
 
 
 class Block(NamedTuple):
-    """A block that was read: views of its file where its type is NumPy's, else widened copies."""
+    """A block that was read: views of its file where its type is NumPy's, else widened copies.
+
+    model  digest of the weights it was captured from;  place  what it is a block of, and which
+    """
 
     factors: Factors
     magnitudes: Float64 | None
     model: str
+    place: str
 
 
 def read_block(path: Path, *, verify: bool) -> Block:
@@ -102,7 +107,7 @@ def read_block(path: Path, *, verify: bool) -> Block:
         )
         for i, (name, bias) in enumerate(meta["layers"])
     ]
-    return Block(Factors(tuple(layers)), arrays.get("magnitudes"), str(meta["model"]))
+    return Block(Factors(tuple(layers)), arrays.get("magnitudes"), str(meta["model"]), str(meta.get("place", "")))
 
 
 def rounded(factors: Factors, kept: Kept | None) -> Factors:

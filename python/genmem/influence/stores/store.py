@@ -114,8 +114,11 @@ class FactorStore:
             raise RunMismatchError(
                 f"FactorStore: checkpoint {checkpoint} has weight {stored} there, {weight} now"
             )
+        model = self.model(checkpoint)
         for block, rows in enumerate(self.slices()):
-            yield rows, self._read(checkpoint, block).factors
+            found = self._read(checkpoint, block)
+            _agree(checkpoint, found.model, model)
+            yield rows, found.factors
 
     def magnitudes(self, checkpoint: int) -> npt.NDArray[np.float64]:
         """(N, layers): nu of each sample and layer before rounding, see block_files."""
@@ -147,13 +150,15 @@ class FactorStore:
             if held != value:
                 raise RunMismatchError(f"FactorStore: {name} is {held!r} there, {value!r} now")
 
+    def model(self, checkpoint: int) -> str:
+        """Digest of the weights that a checkpoint was captured from."""
+        if self.directory is None:
+            return self._held[checkpoint, 0].model
+        return str(self._header(checkpoint)["model"])
+
     def require_model(self, checkpoint: int, model: str) -> None:
         """RunMismatchError unless a checkpoint was captured from weights of digest `model`."""
-        if self.directory is not None:
-            found = str(self._header(checkpoint)["model"])
-        else:
-            found = self._held[checkpoint, 0].model
-        _agree(checkpoint, found, model)
+        _agree(checkpoint, self.model(checkpoint), model)
 
     def fill(
         self,
@@ -163,11 +168,13 @@ class FactorStore:
         model: str,
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        """Capture the blocks that are missing, and with a warning those that are broken.
+        """Capture the blocks that are missing, and with a warning those that are broken; a header
+        that is missing or broken is written again.
 
         model  digest of the weights that the model holds
         part   (i, n): only blocks i, i + n, i + 2n, ...
         """
+        lost = self._lost_header(checkpoint)
         for block, rows in enumerate(self.slices()):
             if block % part[1] != part[0]:
                 continue
@@ -179,6 +186,9 @@ class FactorStore:
                 held = False
             if not held:
                 self._write(checkpoint, block, live.block(rows.start, rows.stop, weight), model)
+            elif lost:
+                self._check_header(checkpoint, self._read(checkpoint, block).factors, model)
+            lost = False
 
     def has(self, checkpoint: int, block: int, model: str) -> bool:
         """Whether the block is there.
@@ -196,10 +206,12 @@ class FactorStore:
     def _write(self, checkpoint: int, block: int, factors: Factors, model: str) -> None:
         if self.directory is None:
             own = None if self.dtype is None else magnitudes(factors)
-            self._held[checkpoint, block] = Block(rounded(factors, self.dtype), own, model)
+            place = self._place(checkpoint, block)
+            self._held[checkpoint, block] = Block(rounded(factors, self.dtype), own, model, place)
             return
         self._check_header(checkpoint, factors, model)
-        write_block(self._paths(checkpoint)[block], factors, model, self.dtype)
+        path, place = self._paths(checkpoint)[block], self._place(checkpoint, block)
+        write_block(path, factors, model, self.dtype, place)
 
     def _read(self, checkpoint: int, block: int) -> Block:
         if self.directory is None:
@@ -212,7 +224,25 @@ class FactorStore:
         stamp = facts.st_mtime_ns, facts.st_size
         found = read_block(path, verify=self._verified.get(path) != stamp)
         self._verified[path] = stamp
+        if found.place != self._place(checkpoint, block):
+            raise CheckpointError(f"{path} holds the block of another place or store: {found.place}")
         return found
+
+    def _place(self, checkpoint: int, block: int) -> str:
+        """Where a block belongs, so that a file that was moved or mixed up is told."""
+        data, side = str(self.identity.get("data"))[:16], self.identity.get("side")
+        return f"{side} {data}, checkpoint {checkpoint}, block {block}"
+
+    def _lost_header(self, checkpoint: int) -> bool:
+        """Whether a store in a directory lacks a header that can be read; one that cannot goes."""
+        if self.directory is None:
+            return False
+        try:
+            self._header(checkpoint)
+        except CheckpointError:
+            (self._folder(checkpoint) / "header.json").unlink(missing_ok=True)
+            return True
+        return False
 
     def _check_header(self, checkpoint: int, factors: Factors, model: str) -> None:
         """Write the header with the first block, and hold every later one against it."""
@@ -239,14 +269,15 @@ class FactorStore:
 
     def _header(self, checkpoint: int) -> dict[str, Any]:
         path = self._folder(checkpoint) / "header.json"
+        again = "capture into the same directory again"
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise CheckpointError(
-                f"{path}: no such file; capture into the same directory again"
-            ) from None
+            raise CheckpointError(f"{path}: no such file; {again}") from None
         except ValueError as error:
-            raise CheckpointError(f"{path} is no header: {error}") from error
+            raise CheckpointError(f"{path} is no header: {error}; {again}") from error
+        if not isinstance(found, dict) or not {"model", "layers"} <= found.keys():
+            raise CheckpointError(f"{path} is no header: it names no model and layers; {again}")
         return found
 
     def _folder(self, checkpoint: int) -> Path:

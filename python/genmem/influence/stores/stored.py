@@ -28,7 +28,7 @@ def score(
 
     queries hold the side "test", points the side "train": one side's draws on both would bias the
     product of a sample with itself.
-    Raises RunMismatchError for the wrong sides, or stores of other checkpoints, weights,
+    Raises RunMismatchError for the wrong sides, or stores of other models, checkpoints, weights,
     objectives, draws or seeds.
     """
     require_pair(queries, points)
@@ -51,6 +51,8 @@ def require_pair(queries: FactorStore, points: FactorStore) -> None:
         checkpoints=list(queries.checkpoints),
         weights=list(queries.weights),
     )
+    for c in queries.checkpoints:
+        points.require_model(c, queries.model(c))
 
 
 def self_score(
@@ -74,8 +76,10 @@ def rounding_bound(queries: FactorStore, points: FactorStore) -> npt.NDArray[np.
     |K^_ij - K_ij| <= sum over checkpoints and layers of ((1 + u)^2 (1 + v)^2 - 1) nu_i nu_j
 
     with u, v the round-off of either store and nu as in `block_files`. All zero if neither was
-    rounded. It holds for every input; signs that cancel leave errors of a hundredth of it.
+    rounded. It holds for every input; signs that cancel leave errors of a hundredth of it. Raises as
+    `score` does.
     """
+    require_pair(queries, points)
     slack = (1 + queries.roundoff) ** 2 * (1 + points.roundoff) ** 2 - 1
     total = np.zeros((len(queries), len(points)))
     if slack > 0:
