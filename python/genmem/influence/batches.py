@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cmath import isfinite
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,15 @@ def each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
 def take(batch: Batch, rows: Tensor) -> Batch:
     """The samples at `rows`."""
     return each(batch, lambda t: t[rows])
+
+
+def stacked(parts: Sequence[Batch]) -> Batch | None:
+    """The samples of all parts in order; None if their shapes do not fit together."""
+    columns = [*zip(*(p if isinstance(p, tuple) else (p,) for p in parts), strict=True)]
+    if any(t.shape[1:] != column[0].shape[1:] for column in columns for t in column):
+        return None
+    joined = tuple(torch.cat(column) for column in columns)
+    return joined if isinstance(parts[0], tuple) else joined[0]
 
 
 def placement(model: nn.Module) -> tuple[torch.dtype, torch.device]:

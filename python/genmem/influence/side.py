@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,7 +105,8 @@ class LiveSide:
         """Rows of a block, of `most` bytes if memory allows more; the model must hold its weights,
         as the first call probes it."""
         if not self._capture.ready:
-            self._capture.prepare(*self._given(0, min(3, len(self))), origin=self._samples.name)
+            batch, noise, rows = self._few()
+            self._capture.prepare(batch, noise, origin=self.name, numbers=rows)
         if self._rows is not None:
             return self._rows
         if self._room.kept is None:
@@ -145,6 +146,17 @@ class LiveSide:
         even = [size for size in range(most, most // 2, -1) if rows % size == 0]
         known = [size for size in even if size in self._capture.proven_sizes]
         return (known + even + [most])[0]
+
+    def _few(self) -> tuple[Batch, Tensor | None, Sequence[int]]:
+        """Three samples far from each other, which are rarely alike, and their numbers; the first
+        three if distant ones have other shapes."""
+        rows = [0, len(self) // 2, len(self) - 1]
+        found = [self._given(row, row + 1) for row in rows]
+        batch = batches.stacked([one for one, _ in found])
+        if batch is None:
+            return *self._given(0, min(3, len(self))), range(min(3, len(self)))
+        noise = [one for _, one in found if one is not None]
+        return batch, torch.cat(noise) if noise else None, rows
 
     def _given(self, start: int, stop: int) -> tuple[Batch, Tensor | None]:
         dtype, device = batches.placement(self._capture.model)

@@ -12,8 +12,9 @@ Estimating training data influence by tracing gradient descent.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
@@ -51,11 +52,11 @@ class Capture:
             that products of both are between the same layers
 
     The first batch is a probe: what was captured is compared with plain autograd, one sample at a
-    time, and a parameter whose layer does not keep the samples apart (a matrix applied to something
-    that is not the batch, draws folded before samples) is materialised instead. Every new batch
-    size is checked again on two samples, by what the layers see of them alone. Once probed,
-    kept_bytes and working_bytes are those of a sample's factors, and those held while it is
-    captured; `losses` (B,) are the last batch's.
+    time and in both orders of the samples, and a parameter whose layer does not keep them apart (a
+    matrix applied to something that is not the batch, draws folded before samples, samples that are
+    sorted) is materialised instead. Every new batch size is checked again on two samples, by what
+    the layers see of them alone. Once probed, kept_bytes and working_bytes are those of a sample's
+    factors, and those held while it is captured; `losses` (B,) are the last batch's.
 
     Raises ValueError for a loss that is not finite, not (B,), or not the same for a sample alone
     and in a batch; for a model without trainable parameters; for parameters not covered.
@@ -111,11 +112,14 @@ class Capture:
         noise: Tensor | None = None,
         *,
         origin: str = "the batch",
-        start: int = 0,
+        numbers: int | Sequence[int] = 0,
     ) -> None:
-        """Probe the model on at most three samples of a batch, without capturing it."""
+        """Probe the model on at most three samples of a batch, without capturing it.
+
+        origin, numbers  as in a call; or the number of every row
+        """
         with self._evaluating():
-            self._plan = self._probe(Given.checked(batch, noise, origin, start).spread())
+            self._plan = self._probe(Given.checked(batch, noise, origin, numbers).spread())
 
     @property
     def ready(self) -> bool:
@@ -158,6 +162,8 @@ class Capture:
         for witness in witnesses:
             check_loss(witness, losses, given.label(witness.row))
         truths = cache(partial(self._truths, given, rows))
+        # Where two samples disagree one more decides; it is evaluated only then.
+        casting = cache(partial(self._truths, given, [len(given) // 2] if len(given) > 2 else []))
         wrong = direct & {name for site in plan.sites for name in site.names}
         for site in plan.sites:
             try:
@@ -165,11 +171,11 @@ class Capture:
             except Unseparable as error:
                 raise ValueError(f"capture: {site.names[0]}: {error}") from error
             if not all(witness.confirms(site, piece) for witness in witnesses):
-                wrong |= denied(truths(), partial(site.gradients, piece))
+                wrong |= denied(truths(), partial(site.gradients, piece), casting)
             yield from site_layers(site, piece, site in self._tokens, scale)
         values = self._materialise(self._named(plan.materialised), given.batch, given.noise)
         for name, value in values.items():
-            wrong |= denied(truths(), partial(_row_of, name, value))
+            wrong |= denied(truths(), partial(_row_of, name, value), casting)
             yield dense_layer(name, value, scale)
         if wrong:
             raise ValueError(
@@ -202,6 +208,7 @@ class Capture:
             if self._wants_tokens(site, piece):
                 self._tokens.add(site)
             sizes.add(piece, site in self._tokens, self._named(site.names).values())
+        moved |= self._denied_mirrored(complete.without(moved), given, truths)
         plan = self._covered(complete.without(moved), given, truths)
         if self._like is not None and {*plan.materialised} != {*self._like.materialised}:
             more = {*plan.materialised} ^ {*self._like.materialised}
@@ -212,6 +219,20 @@ class Capture:
         sizes.add_formed(self._named(plan.materialised).values())
         self.kept_bytes, self.working_bytes = sizes.kept, sizes.working
         return plan
+
+    def _denied_mirrored(self, plan: Plan, given: Given, truths: list[Truth]) -> set[str]:
+        """What autograd denies when the samples come in the other order: a model that sorts them
+        may leave one order as it is, but not both."""
+        _, calls, found = self._observe(plan, given.mirrored())
+        turned = [replace(truth, row=len(given) - 1 - truth.row) for truth in truths]
+        for site in plan.sites:
+            try:
+                piece = site.read(_calls_of(site, calls), len(given))
+            except Unseparable:
+                found |= set(site.names)
+            else:
+                found |= denied(turned, partial(site.gradients, piece))
+        return found
 
     def _wants_tokens(self, site: Site, piece: Piece) -> bool:
         if self._like is not None:

@@ -23,14 +23,18 @@ class Given:
     numbers: Sequence[int]
 
     @classmethod
-    def checked(cls, batch: Batch, noise: Tensor | None, origin: str, start: int) -> Given:
-        """Rows start, start + 1, ... of origin; ValueError if there are none, or other noise."""
+    def checked(
+        cls, batch: Batch, noise: Tensor | None, origin: str, numbers: int | Sequence[int]
+    ) -> Given:
+        """Rows `numbers` of origin, or those from a number on; ValueError if there are none, or
+        other noise."""
         n = size(batch)
         if n == 0:
             raise ValueError(f"capture: {origin} has 0 rows; at least 1 is wanted")
         if noise is not None and len(noise) != n:
             raise ValueError(f"capture: noise is given for {len(noise)} rows and {origin} has {n}")
-        return cls(batch, noise, origin, range(start, start + n))
+        rows = range(numbers, numbers + n) if isinstance(numbers, int) else numbers
+        return cls(batch, noise, origin, rows)
 
     def __len__(self) -> int:
         return size(self.batch)
@@ -43,6 +47,10 @@ class Given:
         """The first, middle and last sample; one is repeated if there are fewer than three."""
         last = len(self) - 1
         return self.only([0, last // 2, last])
+
+    def mirrored(self) -> Given:
+        """The same samples from the last to the first."""
+        return self.only([*reversed(range(len(self)))])
 
     def only(self, rows: Sequence[int]) -> Given:
         """The samples at `rows`."""

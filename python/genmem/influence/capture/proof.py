@@ -92,10 +92,22 @@ def check_loss(one: Truth | Witness, batched: Tensor, label: str) -> None:
         )
 
 
-def denied(truths: Sequence[Truth], captured: Callable[[int], Mapping[str, Tensor]]) -> set[str]:
-    """The names that more than half of the truths deny; `captured` gives the gradients of a row."""
+def denied(
+    truths: Sequence[Truth],
+    captured: Callable[[int], Mapping[str, Tensor]],
+    casting: Callable[[], Sequence[Truth]] = tuple,
+) -> set[str]:
+    """The names that more than half of the truths deny; `captured` gives the gradients of a row.
+
+    casting  more truths, which are asked for where just half of them deny
+    """
     votes = Counter(name for truth in truths for name in truth.denies(captured(truth.row)))
-    return {name for name, count in votes.items() if 2 * count > len(truths)}
+    tied = {name for name, count in votes.items() if 2 * count == len(truths)}
+    more = casting() if tied else ()
+    for truth in more:
+        votes.update(tied & truth.denies(captured(truth.row)))
+    voters = {name: len(truths) + len(more) * (name in tied) for name in votes}
+    return {name for name, count in votes.items() if 2 * count > voters[name]}
 
 
 def _parts(piece: Piece) -> tuple[Tensor, ...]:

@@ -107,7 +107,8 @@ def read_block(path: Path, *, verify: bool) -> Block:
         )
         for i, (name, bias) in enumerate(meta["layers"])
     ]
-    return Block(Factors(tuple(layers)), arrays.get("magnitudes"), str(meta["model"]), str(meta.get("place", "")))
+    model, place = str(meta["model"]), str(meta.get("place", ""))
+    return Block(Factors(tuple(layers)), arrays.get("magnitudes"), model, place)
 
 
 def rounded(factors: Factors, kept: Kept | None) -> Factors:

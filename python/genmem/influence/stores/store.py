@@ -225,7 +225,7 @@ class FactorStore:
         found = read_block(path, verify=self._verified.get(path) != stamp)
         self._verified[path] = stamp
         if found.place != self._place(checkpoint, block):
-            raise CheckpointError(f"{path} holds the block of another place or store: {found.place}")
+            raise CheckpointError(f"{path} holds the block of another place: {found.place}")
         return found
 
     def _place(self, checkpoint: int, block: int) -> str:

@@ -76,8 +76,8 @@ def rounding_bound(queries: FactorStore, points: FactorStore) -> npt.NDArray[np.
     |K^_ij - K_ij| <= sum over checkpoints and layers of ((1 + u)^2 (1 + v)^2 - 1) nu_i nu_j
 
     with u, v the round-off of either store and nu as in `block_files`. All zero if neither was
-    rounded. It holds for every input; signs that cancel leave errors of a hundredth of it. Raises as
-    `score` does.
+    rounded. It holds for every input; signs that cancel leave errors of a hundredth of it.
+    Raises as `score` does.
     """
     require_pair(queries, points)
     slack = (1 + queries.roundoff) ** 2 * (1 + points.roundoff) ** 2 - 1
