@@ -128,6 +128,7 @@ class Builds:
         configure = [
             "cmake", "-S", str(ROOT), "-B", str(self._folder / name), "-G", "Ninja",
             "-DGENMEM_NATIVE_TESTS=ON", f"-DGENMEM_WERROR={'ON' if variant.strict else 'OFF'}",
+            "-DGENMEM_CUDA=OFF",
             f"-DGENMEM_PYTHON={'ON' if variant.module else 'OFF'}", *variant.options,
         ]  # fmt: skip
         if variant.module:

@@ -81,6 +81,10 @@ GradDotScreen grad_dot_screen(Isa isa) {
 }
 
 const Kernels& kernels(Isa isa) {
+  if (is_card(isa)) {
+    throw BackendUnavailable(std::string("backend '") + name(isa) +
+                             "' has no kernels of this operation");
+  }
   static const Kernels all[kIsas] = {make(Isa::serial), make(Isa::neon), make(Isa::avx2),
                                      make(Isa::avx512), make(Isa::amx)};
   return all[static_cast<int>(isa)];

@@ -26,6 +26,7 @@ struct Kernels {
   ScreenKernel screen_bytes;  // panel 0: none, bytes are screened as floats
 };
 
+// Of a processor; throws BackendUnavailable for a card: there the operation has no kernels.
 const Kernels& kernels(Isa isa);
 
 // Products of floats for a screen, and the unit roundoff of the factors that they multiply.

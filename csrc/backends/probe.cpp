@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "backends/cards.hpp"
+
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/syscall.h>
@@ -78,6 +80,8 @@ const char* name(Isa isa) {
     case Isa::avx2: return "avx2";
     case Isa::avx512: return "avx512";
     case Isa::amx: return "amx";
+    case Isa::emulated: return "cuda-emulated";
+    case Isa::cuda: return "cuda";
   }
   return "?";
 }
@@ -92,7 +96,26 @@ std::vector<Isa> built() {
 #endif
 }
 
+std::vector<Isa> cards() { return {Isa::emulated, Isa::cuda}; }
+
+namespace {
+
+bool usable_card(Isa isa, std::string* why) {
+  const CardKernels* table = card_kernels(isa);
+  int count = 0;
+  const char* error = table ? table->card->devices(&count) : nullptr;
+  if (table && !error) return true;
+  if (why) {
+    *why = table ? std::string("no CUDA device: ") + error
+                 : "this build has no CUDA kernels (built without nvcc, or with GENMEM_CUDA=OFF)";
+  }
+  return false;
+}
+
+}  // namespace
+
 bool usable(Isa isa, std::string* why) {
+  if (is_card(isa)) return usable_card(isa, why);
   const auto all = built();
   if (std::find(all.begin(), all.end(), isa) == all.end()) {
     if (why) *why = "it is not in this build, made for another processor family";
@@ -123,14 +146,16 @@ Isa choose(const std::string& backend) {
   if (backend == "auto") {
     return *std::find_if(all.rbegin(), all.rend(), [](Isa isa) { return usable(isa); });
   }
-  for (const Isa isa : {Isa::serial, Isa::neon, Isa::avx2, Isa::avx512, Isa::amx}) {
+  for (const Isa isa :
+       {Isa::serial, Isa::neon, Isa::avx2, Isa::avx512, Isa::amx, Isa::emulated, Isa::cuda}) {
     if (backend != name(isa)) continue;
     std::string why;
     if (!usable(isa, &why)) throw BackendUnavailable("backend '" + backend + "': " + why);
     return isa;
   }
   throw std::invalid_argument("backend is '" + backend +
-                              "'; 'auto', 'serial', 'neon', 'avx2', 'avx512' or 'amx' is wanted");
+                              "'; 'auto', 'serial', 'neon', 'avx2', 'avx512', 'amx', 'cuda' or "
+                              "'cuda-emulated' is wanted");
 }
 
 namespace {

@@ -6,19 +6,28 @@
 
 namespace genmem::backends {
 
-enum class Isa { serial, neon, avx2, avx512, amx };
-inline constexpr int kIsas = 5;
+// Instruction sets of processors, then cards.
+enum class Isa { serial, neon, avx2, avx512, amx, emulated, cuda };
+inline constexpr int kIsas = 5;  // of processors
+
+inline bool is_card(Isa isa) { return isa == Isa::emulated || isa == Isa::cuda; }
 
 const char* name(Isa isa);
 
-// Those in this build, from the plainest to the widest, whether this machine runs them or not.
+// Processors' in this build, from the plainest to the widest, whether this machine runs them or
+// not.
 std::vector<Isa> built();
 
-// Whether the processor and the operating system run it; else `why` says what is missing.
+// The emulated card, then the CUDA card, whether this build has kernels for it or not.
+std::vector<Isa> cards();
+
+// Whether the processor (or a card) and the operating system run it; else `why` says what is
+// missing.
 bool usable(Isa isa, std::string* why = nullptr);
 
-// "auto": the widest usable one; a name: that one. Throws std::invalid_argument for a name that
-// is none, BackendUnavailable for one that cannot run here: never another one in its place.
+// "auto": the widest usable one of the processor; a name: that one. Throws std::invalid_argument
+// for a name that is none, BackendUnavailable for one that cannot run here: never another one in
+// its place.
 Isa choose(const std::string& backend);
 
 class BackendUnavailable : public std::exception {

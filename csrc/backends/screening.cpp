@@ -26,9 +26,7 @@ Frame frame(const Kernels& kernels, const Matrix& queries, const Matrix& points)
   for (float& c : f.centre) {
     if (!std::isfinite(c)) c = 0.0f;
   }
-  int exponent = 0;
-  if (std::isfinite(spread) && spread > 0.0) std::frexp(spread, &exponent);
-  f.scale = std::ldexp(1.0f, -std::max(-100, std::min(100, exponent)));
+  f.scale = scale_of(spread);
   f.unit = static_cast<double>(f.scale) * static_cast<double>(f.scale);
   // gamma = n u / (1 - n u) for the products; slack for norms summed in at least 16 chains and for
   // the operations of the test.

@@ -3,10 +3,12 @@
 #include "backends/dispatch.hpp"
 #include "backends/kernels.hpp"
 #include "backends/walk.hpp"
+#include "backends/walk_card.hpp"
 
 namespace genmem::backends {
 
 bool sq_distances(const Plan& plan, const Matrix& queries, const Matrix& points, double* out) {
+  if (is_card(plan.isa)) return card_sq_distances(plan, queries, points, out);
   const Kernels& table = kernels(plan.isa);
   const Cut cut(queries.rows, points.rows, kRows);
   const PerWorker<double> scratch(workers(plan.threads, cut.tasks()),

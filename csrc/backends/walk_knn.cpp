@@ -8,6 +8,7 @@
 #include "backends/kernels.hpp"
 #include "backends/screening.hpp"
 #include "backends/walk.hpp"
+#include "backends/walk_card.hpp"
 #include "math/nearest.hpp"
 
 namespace genmem::backends {
@@ -269,6 +270,7 @@ bool knn_straight(const Plan& plan, const Kernels& kernels, const Matrix& querie
 
 bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const std::int64_t* exclude,
          std::int64_t k, double* sq, std::int64_t* index) {
+  if (is_card(plan.isa)) return card_knn(plan, queries, points, exclude, k, sq, index);
   const Kernels& table = kernels(plan.isa);
   const Frame common = frame(table, queries, points);
   plan.stats->pairs += queries.rows * points.rows;

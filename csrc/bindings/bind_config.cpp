@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "backends/cards.hpp"
 #include "bindings/plan.hpp"
 #include "interop/views.hpp"
 
@@ -7,13 +8,31 @@ namespace genmem::bindings {
 
 namespace {
 
-py::dict backend_states() {
+py::dict states_of(const std::vector<backends::Isa>& isas) {
   py::dict states;
-  for (const backends::Isa isa : backends::built()) {
+  for (const backends::Isa isa : isas) {
     std::string why;
     states[backends::name(isa)] = backends::usable(isa, &why) ? std::string() : why;
   }
   return states;
+}
+
+py::dict backend_states() { return states_of(backends::built()); }
+py::dict card_states() { return states_of(backends::cards()); }
+
+// What the CUDA kernels of this build are for, and the runtime in it; or nothing.
+std::string cuda_build() {
+#if defined(GENMEM_HAVE_CUDA)
+  const int version = cuda::runtime_version();
+  return std::string(cuda::architectures()) + "; runtime " + std::to_string(version / 1000) + "." +
+         std::to_string(version % 1000 / 10);
+#else
+  return {};
+#endif
+}
+
+bool runs(const std::string& backend, const std::string& operation) {
+  return backends::runs(backends::choose(backend), operation);
 }
 
 std::string chosen_backend(const std::string& backend) {
@@ -40,10 +59,13 @@ std::int64_t first_nonfinite_row(const py::array& array) {
 }  // namespace
 
 void bind_config(py::module_& m) {
-  py::register_exception<backends::BackendUnavailable>(m, "BackendUnavailable", PyExc_RuntimeError);
+  const py::object base = py::module_::import("genmem.errors").attr("BackendError");
+  py::register_exception<backends::BackendUnavailable>(m, "BackendUnavailable", base);
   m.attr("compiler") = GENMEM_COMPILER;
-  m.attr("cuda_built") = false;
+  m.attr("cuda_build") = cuda_build();
   m.def("backend_states", &backend_states);
+  m.def("card_states", &card_states);
+  m.def("runs", &runs, py::arg("backend"), py::arg("operation"));
   m.def("chosen_backend", &chosen_backend, py::arg("backend"));
   m.def("default_threads", &backends::default_threads);
   m.def("first_nonfinite_row", &first_nonfinite_row, py::arg("array"));

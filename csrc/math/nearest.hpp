@@ -5,9 +5,11 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "math/formula.hpp"
+
 namespace genmem::GENMEM_ISA {
 
-inline bool nearer(double sq_a, int64_t a, double sq_b, int64_t b) {
+GENMEM_FORMULA bool nearer(double sq_a, int64_t a, double sq_b, int64_t b) {
   return sq_a < sq_b || (sq_a == sq_b && a < b);
 }
 

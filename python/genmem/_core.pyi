@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genmem.errors import BackendError
+
 _Array = npt.NDArray[Any]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -12,11 +14,13 @@ _Stats = tuple[bool, int, int, bool]
 _Layer = tuple[_Array, _Array, _Array, bool]
 
 compiler: str
-cuda_built: bool
+cuda_build: str
 
-class BackendUnavailable(RuntimeError): ...  # noqa: N818  (the C++ name)
+class BackendUnavailable(BackendError): ...  # noqa: N818  (the C++ name)
 
 def backend_states() -> dict[str, str]: ...
+def card_states() -> dict[str, str]: ...
+def runs(backend: str, operation: str) -> bool: ...
 def chosen_backend(backend: str) -> str: ...
 def default_threads() -> int: ...
 def first_nonfinite_row(array: _Array) -> int: ...

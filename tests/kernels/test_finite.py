@@ -57,6 +57,20 @@ def test_any_entry(
         DOORS[door](q, x, backend=backend, threads=threads)
 
 
+@pytest.mark.parametrize("door", ["knn", "knn of many", "sq_distances"])
+@pytest.mark.parametrize("shape", [(1, 30, 5), (9, 300, 1), (5, 2100, 20)], ids=str)
+@pytest.mark.parametrize("points", [True, False], ids=["points", "queries"])
+def test_any_entry_on_a_card(door: str, shape: tuple[int, int, int], points: bool) -> None:
+    m, n, d = shape
+    rng = np.random.default_rng(0)
+    q, x = rng.standard_normal((m, d)), rng.standard_normal((n, d))
+    into, name = (x, "points") if points else (q, "queries")
+    row = len(into) - 1
+    into[row, d // 2] = -np.inf
+    with pytest.raises(ValueError, match=rf"{name} row {row} holds -inf"):
+        DOORS[door](q, x, backend="cuda-emulated")
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_points_that_no_query_looked_at(door: str) -> None:
     x = np.zeros((9, 4))

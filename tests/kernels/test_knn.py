@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budget import assert_within
-from genmem import kernels, reference
+from genmem import _core, kernels, reference
 from genmem.errors import BackendError
+
+pytestmark = pytest.mark.card
 
 SHAPES = [
     (1, 1, 1),
@@ -127,6 +129,18 @@ class TestTheAnswerDoesNotDependOn:
             assert (part[0] == sq[rows]).all()
             assert (part[1] == indices[rows]).all()
 
+    def test_memory(self, backend: str, rng: np.random.Generator) -> None:
+        """So little that queries and points come in blocks, screened and not."""
+        for shape in [(140, 5000, 3), (140, 5000, 20)]:
+            queries, points = planted(rng, shape, np.float32)
+            exclude = np.arange(140)
+            sq, indices = kernels.nearest_sq(queries, points, 7, exclude=exclude, backend=backend)
+            short = kernels.nearest_sq(
+                queries, points, 7, exclude=exclude, backend=backend, memory=1
+            )
+            assert (short[0] == sq).all()
+            assert (short[1] == indices).all()
+
 
 class TestInput:
     def test_any_strides(self, backend: str, rng: np.random.Generator) -> None:
@@ -239,6 +253,39 @@ def test_refuses_elements_that_are_no_numbers() -> None:
         kernels.knn(np.zeros((2, 3), complex), np.zeros((4, 3)), 1)
 
 
+def test_many_neighbours(backend: str, rng: np.random.Generator) -> None:
+    """More than a card ranks itself."""
+    queries, points = planted(rng, (6, 2500, 18), np.float32)
+    got = kernels.knn(queries, points, 1500, backend=backend)
+    assert (got.indices == reference.knn(queries, points, 1500)[1]).all()
+
+
+def test_a_card_that_is_not_there_says_why() -> None:
+    why = _core.card_states()["cuda"]
+    if not why:
+        pytest.skip("there is a card")
+    with pytest.raises(BackendError, match=r"knn: backend 'cuda': (no CUDA device: |this build)"):
+        kernels.knn(np.zeros((2, 3)), np.zeros((4, 3)), 1, backend="cuda")
+
+
+def test_an_operation_that_a_card_lacks() -> None:
+    points = np.zeros((4, 3))
+    with pytest.raises(BackendError, match="radius_counts: backend 'cuda-emulated' has no kernels"):
+        kernels.radius_counts(points, points, 1.0, backend="cuda-emulated")
+
+
+def test_a_card_gives_the_bits_of_the_processor(rng: np.random.Generator) -> None:
+    """The same chains of the same fused multiply-adds, where the processor has them."""
+    wide = kernels.config()["auto"]
+    for shape in [(9, 300, 5), (9, 300, 64), (9, 300, 65), (9, 2300, 200)]:
+        queries, points = planted(rng, shape, np.float32)
+        sq, indices = kernels.nearest_sq(queries, points, 9, backend="cuda-emulated")
+        want = kernels.nearest_sq(queries, points, 9, backend=wide)
+        if wide != "serial":
+            assert (sq == want[0]).all()
+        assert (indices == want[1]).all()
+
+
 def test_refuses_threads_and_backends() -> None:
     points = np.zeros((4, 3))
     with pytest.raises(ValueError, match="threads is 0"):
@@ -273,8 +320,8 @@ def test_integers_equal_reference_on_every_backend(points: np.ndarray, data: st.
     """Small integers: sums are exact, ties are everywhere, so indices must agree in all of them."""
     k = data.draw(st.integers(1, len(points)))
     distances, indices = reference.knn(points, points, k)
-    for name in kernels.config()["backends"]:
-        if kernels.config()["backends"][name] != "usable":
+    for name, why in (_core.backend_states() | _core.card_states()).items():
+        if why:
             continue
         got = kernels.knn(points, points, k, backend=name)
         assert (got.indices == indices).all()

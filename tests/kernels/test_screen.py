@@ -4,7 +4,8 @@ The screen needs more than 2,048 points, 17 features and 4 queries; smaller call
 distance (test_knn.py, test_log_kde.py). `serial` has no screen and is the witness.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -70,6 +71,12 @@ def questions(rng: np.random.Generator, points: np.ndarray, count: int = 45) -> 
     return queries
 
 
+def some_of_it(params: Mapping[str, Any]) -> bool:
+    wide = ("784 features", "2500 features", "offset 10", "bytes", "sparse")
+    return params["k"] == 10 and not params["name"].endswith(wide)
+
+
+@pytest.mark.card(when=some_of_it)
 @pytest.mark.parametrize("k", [1, 10, 400])
 @pytest.mark.parametrize("name", DATA)
 def test_neighbours_equal_brute_force(
@@ -197,6 +204,7 @@ class TestWork:
     def screens(self, backend: str) -> bool:
         return backend != "serial"
 
+    @pytest.mark.card
     def test_few_pairs_are_computed(self, backend: str, rng: np.random.Generator) -> None:
         """The fast path was taken: of 200,000 pairs some tens a query are computed."""
         points = rng.standard_normal((20_000, 64)).astype(np.float32)
@@ -209,6 +217,10 @@ class TestWork:
         assert work.skipped == work.pairs - work.distances
         if work.screened:
             assert 1000 <= work.distances <= 3000
+
+    def test_few_terms_are_computed(self, backend: str, rng: np.random.Generator) -> None:
+        points = rng.standard_normal((20_000, 64)).astype(np.float32)
+        queries = points[:100] + 0.1 * rng.standard_normal((100, 64)).astype(np.float32)
         log_p, work = kernels.log_kde(queries, points, 0.3, backend=backend, return_stats=True)
         assert_within(log_p, reference.log_kde(queries, points, 0.3), work.error + 1e-11)
         assert work.error.max() < 1e-9

@@ -5,8 +5,13 @@
 
 #define GENMEM_KERNEL __global__
 #define GENMEM_DEVICE __device__ __forceinline__
+#define GENMEM_BLOCKS(threads, blocks) __launch_bounds__(threads, blocks)
+#define GENMEM_UNROLL _Pragma("unroll")
 
 namespace genmem::device {
+
+// Not the names of the other form: both may be in one library.
+inline namespace on_card {
 
 using Stream = cudaStream_t;
 
@@ -31,6 +36,8 @@ GENMEM_DEVICE T shuffle_xor(T x, int mask) {
   return __shfl_xor_sync(0xffffffffu, x, mask);
 }
 GENMEM_DEVICE uint32_t votes(bool b) { return __ballot_sync(0xffffffffu, b); }
+
+GENMEM_DEVICE int count_bits(uint32_t bits) { return __popc(bits); }
 
 GENMEM_DEVICE void copy_async(void* to, const void* from, bool inside) {
   const uint32_t place = static_cast<uint32_t>(__cvta_generic_to_shared(to));
@@ -89,5 +96,7 @@ const char* launch(void (*kernel)(Params), const Shape& shape, Stream stream,
   const cudaError_t error = cudaGetLastError();
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
+
+}  // namespace on_card
 
 }  // namespace genmem::device

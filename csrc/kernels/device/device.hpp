@@ -5,13 +5,17 @@
 // that meet where the card's would: the tests run what is shipped, without a card.
 //
 //   GENMEM_KERNEL void name(Params p)     a kernel; Params is one plain struct
+//   GENMEM_BLOCKS(threads, blocks)        behind it: threads of a block, and blocks that shall
+//   share a
+//                                         multiprocessor, which limits their registers
+//   GENMEM_UNROLL                         before a loop that shall be laid out in full
 //   launch(name, shape, stream, p)        see Shape; returns an error as text, or null
 //   thread(), threads()                   of the block, one axis;  lane(), warp()  of the thread
 //   block_x(), block_y(), blocks_x()      place in the grid
 //   shared_memory()                       the block's, shape.shared bytes, 16-byte aligned
 //   barrier(), warp_barrier()             every thread of the block, every lane of the warp: what
 //                                         each wrote before is seen by all behind it
-//   shuffle_xor(x, mask), votes(b)       every lane of the warp
+//   shuffle_xor(x, mask), votes(b)       every lane of the warp;  count_bits(x)  of a vote
 //   copy_async(to, from, inside)          16 bytes to shared memory, zeros where not inside;
 //   commit_copies(), wait_copies<n>()     groups of copies; wait until at most n are on their way
 //   load_matrix(r, row)                   four 8 x 8 matrices of 16-bit numbers, a row per lane

@@ -18,8 +18,13 @@
 
 #define GENMEM_KERNEL inline
 #define GENMEM_DEVICE inline
+#define GENMEM_BLOCKS(threads, blocks)
+#define GENMEM_UNROLL
 
 namespace genmem::device {
+
+// Not the names of the other form: both may be in one library.
+inline namespace on_processor {
 
 using Stream = void*;
 
@@ -36,15 +41,16 @@ inline void warp_barrier() { emulated::current->block->meet_warp(); }
 
 namespace emulated {
 
-// Every lane lays out, then reads; nobody lays out anew before all have read.
+// Every lane lays out, then reads. Slots by turns: who lays out in the same ones again has met all
+// others once more in between, so all have read.
 template <class LayOut, class Read>
 inline void exchange(const char* what, const LayOut& lay_out, const Read& read) {
   Block& block = *current->block;
-  Slot* slots = block.slots();
+  current->turn ^= 1;
+  Slot* slots = block.slots(current->turn);
   lay_out(slots[current->index % kWarp]);
   block.exchange(what);
   read(static_cast<const Slot*>(slots));
-  block.exchange(what);
 }
 
 }  // namespace emulated
@@ -74,6 +80,8 @@ inline uint32_t votes(bool b) {
       });
   return found;
 }
+
+inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
 
 inline void copy_async(void* to, const void* from, bool inside) {
   emulated::current->block->check_shared(to, "copy_async");
@@ -211,5 +219,7 @@ const char* launch(void (*kernel)(Params), const Shape& shape, Stream, const Par
   }
   return nullptr;
 }
+
+}  // namespace on_processor
 
 }  // namespace genmem::device

@@ -6,17 +6,9 @@
 #include <string.h>
 
 #include "kernels/screen/screen.hpp"
+#include "math/screen_bound.hpp"
 
 namespace genmem::GENMEM_ISA {
-
-inline constexpr float kHalfUlp = 0x1p-24f;
-inline constexpr float kUnderflow = 1e-30f;  // 4 d 2^-126 up to d = 10^7
-inline constexpr float kLongest = 1e36f;     // sums of four such squared norms are finite
-
-// Up by more than the roundings of the few float operations that made it; a square root of d
-// squares summed in chains may be off by d / 64 half ulps, which the 1 % in gamma and slack covers
-// beyond d = 2048.
-inline float rounded_up(float x) { return x * (1.0f + 0x1p-19f) + 1e-30f; }
 
 // t[c] = (row - centre) * scale, rounded to float32; zero from cols to row_floats(cols). Bytes and
 // floats are computed in float32, doubles in float64: a double may be far outside float's range.
@@ -45,33 +37,18 @@ inline void frame_row(const ScreenRows& s, int64_t row, float* t) {
   }
 }
 
-// From n = |t|^2 and the residual |t - t_h|: r also bounds the rounding of t itself, u |t|.
-struct RowBound {
-  float n, length, r, a;
-};
-inline RowBound row_bound(float n, float residual_sq) {
-  const float length = rounded_up(sqrtf(n));
-  const float r = rounded_up(sqrtf(residual_sq) + 2.0f * kHalfUlp * length);
-  return {n, length, r, rounded_up(length + r)};
-}
-
-// n (1 - slack) less what underflow may take from products, norms and their sums: 4 d 2^-126 where
-// the tiles flush denormals. A row too long for float32 has no norm, so that all its pairs are
-// hits.
-inline float low_norm(const ScreenRows& s, float n) {
-  return n < kLongest ? n * (1.0f - s.slack) - kUnderflow : NAN;
+inline void put(const ScreenRows& s, int64_t i, const RowNumbers& numbers) {
+  s.norm[i] = numbers.norm;
+  s.length[i] = numbers.length;
+  s.error[i] = numbers.error;
 }
 
 inline void bound_query(const ScreenRows& s, int64_t i, const RowBound& b) {
-  s.norm[i] = low_norm(s, b.n);
-  s.length[i] = rounded_up(2.0f * b.r);
-  s.error[i] = b.a;
+  put(s, i, query_numbers(b, s.slack));
 }
 
 inline void bound_point(const ScreenRows& s, int64_t i, const RowBound& b) {
-  s.norm[i] = low_norm(s, b.n);
-  s.length[i] = b.length;
-  s.error[i] = rounded_up(2.0f * b.r + 2.0f * s.gamma * b.a);
+  put(s, i, point_numbers(b, s.slack, s.gamma));
 }
 
 // Sum of squares of a padded row in 4 registers: few roundings, see `slack`.
@@ -94,15 +71,10 @@ inline float sum_squares(const float* t, int64_t floats) {
 inline void keep_hit(const ScreenStrip& s, int64_t row, int64_t query, float below) {
   const int64_t at = s.point + row;
   if (s.exclude && s.exclude[query] == at) return;
-  const double norm = s.query_norm[query];
-  const double low = static_cast<double>(below) + norm;
-  const double width = static_cast<double>(s.query_length[query]) * s.length[row] +
-                       static_cast<double>(s.query_error[query]) * s.error[row] +
-                       1.01 * s.slack * (norm + s.norm[row]);
-  const double high = low + 2.001 * width + 10.0 * static_cast<double>(kUnderflow);
-  // Numbers beyond the range of float32 bound nothing.
-  s.hits[query * s.capacity + s.found[query]++] = {at, low == low ? low : -HUGE_VAL,
-                                                   high == high ? high : HUGE_VAL};
+  const Bounds bounds =
+      pair_bounds({s.query_norm[query], s.query_length[query], s.query_error[query]},
+                  {s.norm[row], s.length[row], s.error[row]}, below, s.slack);
+  s.hits[query * s.capacity + s.found[query]++] = {at, bounds.low, bounds.high};
 }
 
 // x_h . y_h as float32 sums leave it.

@@ -11,7 +11,10 @@ _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "s
 
 
 def config() -> dict[str, Any]:
-    """Versions, compiler, backends (usable, or why not), the one "auto" takes, threads.
+    """Versions, compiler, backends (usable, or why not), the one "auto" takes, CUDA, threads.
+
+    cuda is what its kernels were built for, and of the backends "cuda" and "cuda-emulated" (the
+    same kernels on the processor, for tests: slow) whether they are usable, or why not.
 
     threads is what a call without threads= takes, or why it refuses what OMP_NUM_THREADS holds.
     """
@@ -24,7 +27,10 @@ def config() -> dict[str, Any]:
         "machine": platform.machine(),
         "backends": {name: why or "usable" for name, why in states.items()},
         "auto": _core.chosen_backend("auto"),
-        "cuda": "built" if _core.cuda_built else "not in this build",
+        "cuda": {
+            "build": _core.cuda_build or "not in this build",
+            **{name: why or "usable" for name, why in _core.card_states().items()},
+        },
         "threads": _threads(),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},

@@ -91,10 +91,11 @@ def knn(
     queries       (M, d)  float32, float64 or uint8, any strides, memory maps included
     points        (N, d)  N >= k, or N - 1 >= k where a point is left out
     exclude       None, "self" (row i of queries is row i of points), or (M,) indices, -1 for none
-    backend       "auto", "serial", "avx2", "avx512", "amx" or "neon"; a named one runs or raises
+    backend       "auto" (of the processor), "serial", "avx2", "avx512", "amx", "neon", "cuda" or
+                  "cuda-emulated" (its kernels on the processor: slow); a named one runs or raises
     threads       default: OMP_NUM_THREADS (of a list the first), else the CPUs this process may use
     memory        bytes of working memory beyond inputs and answers, about; points are read where
-                  they lie, block by block
+                  they lie, block by block. "cuda" takes what is free on the card
     return_stats  also return a `Work`: what was computed
     returns       distances (M, k) in the float type of queries (float64 for uint8), indices (M, k)
                   int64

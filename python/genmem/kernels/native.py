@@ -22,7 +22,7 @@ def backend_and_threads(operation: str, backend: str, threads: int | None) -> tu
 
     Raises ValueError for a name that is no backend, threads < 1 or, where threads is None, an
     OMP_NUM_THREADS that is no number of threads; BackendError for a backend that this machine or
-    this build cannot run: an explicit one never falls back.
+    this build cannot run, or that lacks the operation: an explicit one never falls back.
     """
     try:
         chosen = _core.chosen_backend(backend)
@@ -31,6 +31,8 @@ def backend_and_threads(operation: str, backend: str, threads: int | None) -> tu
         raise BackendError(f"{operation}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{operation}: {error}") from None
+    if not _core.runs(chosen, operation):
+        raise BackendError(f"{operation}: backend '{chosen}' has no kernels of this operation yet")
     if count < 1:
         raise ValueError(f"{operation}: threads is {threads}; at least 1 is wanted")
     return chosen, count

@@ -1,0 +1,54 @@
+#include "backends/cards.hpp"
+
+namespace genmem {
+
+#define GENMEM_DECLARE_CARD(isa)                                  \
+  namespace isa {                                                 \
+  const char* card_distances(const Queue&, const CardDistances&); \
+  const char* card_pack(const Queue&, const CardPack&);           \
+  const char* card_screen(const Queue&, const CardScreen&);       \
+  const char* card_near(const Queue&, const CardNear&);           \
+  const char* card_settle(const Queue&, const CardSettle&);       \
+  const char* card_rank(const Queue&, const CardRank&);           \
+  }
+
+GENMEM_DECLARE_CARD(emulated)
+#if defined(GENMEM_HAVE_CUDA)
+GENMEM_DECLARE_CARD(cuda)
+#endif
+
+namespace backends {
+
+namespace {
+
+#define GENMEM_CARD_KERNELS(isa)                                                       \
+  &isa::card(), isa::card_distances, isa::card_pack, isa::card_screen, isa::card_near, \
+      isa::card_settle, isa::card_rank
+
+}  // namespace
+
+const CardKernels* card_kernels(Isa isa) {
+  if (isa == Isa::emulated) {
+    static const CardKernels table{GENMEM_CARD_KERNELS(emulated)};
+    return &table;
+  }
+#if defined(GENMEM_HAVE_CUDA)
+  if (isa == Isa::cuda) {
+    static const CardKernels table{GENMEM_CARD_KERNELS(cuda)};
+    return &table;
+  }
+#endif
+  return nullptr;
+}
+
+const CardKernels& kernels_of_card(Isa isa) {
+  if (const CardKernels* table = card_kernels(isa)) return *table;
+  throw BackendUnavailable(std::string("backend '") + name(isa) + "' is no card of this build");
+}
+
+bool runs(Isa isa, const std::string& operation) {
+  return !is_card(isa) || operation == "knn" || operation == "sq_distances";
+}
+
+}  // namespace backends
+}  // namespace genmem

@@ -1,0 +1,108 @@
+#include "backends/on_card.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "backends/rows.hpp"
+#include "backends/walk.hpp"
+
+namespace genmem::backends {
+
+namespace {
+
+// A transfer of 16 MiB takes about a millisecond: long enough to hide what starting it costs.
+constexpr std::int64_t kBuffer = std::int64_t{1} << 24;
+
+// Gathering is worth a second thread from so many bytes on.
+constexpr std::int64_t kBytesOfATask = std::int64_t{1} << 20;
+
+template <class T>
+void gather(const Matrix& from, std::int64_t row, char* to) {
+  const T* at = static_cast<const T*>(from.data) + row * from.row_stride;
+  T* out = reinterpret_cast<T*>(to);
+  if (from.col_stride == 1) {
+    std::memcpy(out, at, static_cast<std::size_t>(from.cols) * sizeof(T));
+  } else {
+    for (std::int64_t c = 0; c < from.cols; ++c) out[c] = at[c * from.col_stride];
+  }
+}
+
+void gather(const Matrix& from, std::int64_t row, char* to) {
+  switch (from.dtype) {
+    case Dtype::float32: return gather<float>(from, row, to);
+    case Dtype::float64: return gather<double>(from, row, to);
+    case Dtype::uint8: return gather<std::uint8_t>(from, row, to);
+  }
+}
+
+// No more than is to go up, and whole rows.
+std::int64_t buffer_bytes(const Matrix& queries, const Matrix& points) {
+  const std::int64_t all =
+      std::max(queries.rows * row_bytes(queries), points.rows * row_bytes(points));
+  return std::max({std::min(kBuffer, all), row_bytes(queries), row_bytes(points)});
+}
+
+}  // namespace
+
+std::int64_t item_bytes(Dtype dtype) {
+  return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 1;
+}
+
+std::int64_t row_bytes(const Matrix& m) { return m.cols * item_bytes(m.dtype); }
+
+OnCard::OnCard(const CardKernels& table) : table_(table) {
+  check(card().current(&queue_.device));
+  check(card().open(queue_));
+}
+
+OnCard::~OnCard() { card().close(queue_); }
+
+void OnCard::check(const char* error) const {
+  if (error) throw CardError(std::string("backend '") + card().name + "': " + error);
+}
+
+std::int64_t OnCard::room(std::int64_t memory) const {
+  std::int64_t free = 0;
+  check(card().free_bytes(&free));
+  return free < 0 ? memory : free / 5 * 4;
+}
+
+Uploads::Uploads(const OnCard& on, const Plan& plan, const Matrix& queries, const Matrix& points)
+    : on_(on),
+      plan_(plan),
+      bytes_(buffer_bytes(queries, points)),
+      buffers_{{on, bytes_}, {on, bytes_}} {}
+
+Uploads::~Uploads() {
+  for (void* event : passed_) {
+    if (!event) continue;
+    on_.card().wait_for(event);
+    on_.card().drop(event);
+  }
+}
+
+Matrix Uploads::rows(const Matrix& from, const std::int64_t* rows, std::int64_t begin,
+                     std::int64_t count, void* to) {
+  const std::int64_t size = row_bytes(from), step = bytes_ / size;
+  for (std::int64_t start = 0; start < count; start += step) {
+    const std::int64_t some = std::min(step, count - start);
+    char* const buffer = buffers_[turn_].data();
+    if (passed_[turn_]) on_.check(on_.card().wait_for(passed_[turn_]));
+    const std::int64_t of_a_task = std::max<std::int64_t>(1, kBytesOfATask / size);
+    const auto task = [&](std::int64_t number, int, Clock&) {
+      const std::int64_t end = std::min(some, (number + 1) * of_a_task);
+      for (std::int64_t i = number * of_a_task; i < end; ++i) {
+        const std::int64_t row = rows ? rows[start + i] : begin + start + i;
+        gather(from, row, buffer + i * size);
+      }
+    };
+    run_tasks(ceil_div(some, of_a_task), plan_.threads, task, [] { return false; });
+    on_.check(
+        on_.card().upload(on_.queue(), static_cast<char*>(to) + start * size, buffer, some * size));
+    on_.check(on_.card().mark(on_.queue(), &passed_[turn_]));
+    turn_ ^= 1;
+  }
+  return {to, count, from.cols, from.cols, 1, from.dtype};
+}
+
+}  // namespace genmem::backends

@@ -1,0 +1,124 @@
+// What a call holds of a card: a queue, memory, and buffers through which rows go up. Errors of the
+// card are thrown.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "backends/cards.hpp"
+#include "backends/dispatch.hpp"
+
+namespace genmem::backends {
+
+// A call of the card that failed, by name, and why.
+class CardError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// A stream of the thread's current device, for the time of one call.
+class OnCard {
+ public:
+  explicit OnCard(Isa isa) : OnCard(kernels_of_card(isa)) {}
+  explicit OnCard(const CardKernels& table);
+  ~OnCard();
+  OnCard(const OnCard&) = delete;
+  OnCard& operator=(const OnCard&) = delete;
+
+  const CardKernels& kernels() const { return table_; }
+  const Card& card() const { return *table_.card; }
+  const Queue& queue() const { return queue_; }
+
+  // Throws CardError for what a function of the card returned, unless null.
+  void check(const char* error) const;
+  void wait() const { check(card().wait(queue_)); }
+
+  // Bytes that a call may take: most of what is free, or `memory` on the emulated card.
+  std::int64_t room(std::int64_t memory) const;
+
+ private:
+  const CardKernels& table_;
+  Queue queue_{};
+};
+
+// Memory of the card; what it holds at first is undefined.
+template <class T>
+class CardArray {
+ public:
+  CardArray(const OnCard& on, std::int64_t count) : on_(on), count_(count) {
+    void* memory = nullptr;
+    on_.check(on_.card().allocate(on_.queue(), &memory, bytes(count > 0 ? count : 1)));
+    data_ = static_cast<T*>(memory);
+  }
+  ~CardArray() { on_.card().release(on_.queue(), data_); }
+  CardArray(const CardArray&) = delete;
+  CardArray& operator=(const CardArray&) = delete;
+
+  T* data() const { return data_; }
+  std::int64_t count() const { return count_; }
+  // `count` numbers; the host's memory must stay until the queue is through with them.
+  void upload(const T* host, std::int64_t count) {
+    on_.check(on_.card().upload(on_.queue(), data_, host, bytes(count)));
+  }
+  void download(T* host, std::int64_t count) const {
+    on_.check(on_.card().download(on_.queue(), host, data_, bytes(count)));
+  }
+  void fill(int byte) { on_.check(on_.card().fill(on_.queue(), data_, byte, bytes(count_))); }
+
+ private:
+  static std::int64_t bytes(std::int64_t count) {
+    return count * static_cast<std::int64_t>(sizeof(T));
+  }
+
+  const OnCard& on_;
+  std::int64_t count_;
+  T* data_;
+};
+
+// Pinned memory of the host.
+template <class T>
+class PinnedArray {
+ public:
+  PinnedArray(const OnCard& on, std::int64_t count) : on_(on) {
+    void* memory = nullptr;
+    on_.check(on_.card().pin(&memory, count * static_cast<std::int64_t>(sizeof(T))));
+    data_ = static_cast<T*>(memory);
+  }
+  ~PinnedArray() { on_.card().unpin(data_); }
+  PinnedArray(const PinnedArray&) = delete;
+  PinnedArray& operator=(const PinnedArray&) = delete;
+  T* data() const { return data_; }
+
+ private:
+  const OnCard& on_;
+  T* data_;
+};
+
+// Rows of the host's matrices of any strides, to the card: gathered by the threads of the plan into
+// one of two pinned buffers while the other one is on its way.
+class Uploads {
+ public:
+  // For these matrices.
+  Uploads(const OnCard& on, const Plan& plan, const Matrix& queries, const Matrix& points);
+  ~Uploads();
+  Uploads(const Uploads&) = delete;
+  Uploads& operator=(const Uploads&) = delete;
+
+  // Rows begin .. begin + count - 1, or of `rows` those entries, contiguous at `to`: as the matrix
+  // that it returns.
+  Matrix rows(const Matrix& from, const std::int64_t* rows, std::int64_t begin, std::int64_t count,
+              void* to);
+
+ private:
+  const OnCard& on_;
+  const Plan& plan_;
+  std::int64_t bytes_;
+  PinnedArray<char> buffers_[2];
+  void* passed_[2] = {nullptr, nullptr};
+  int turn_ = 0;
+};
+
+std::int64_t item_bytes(Dtype dtype);
+std::int64_t row_bytes(const Matrix& m);
+
+}  // namespace genmem::backends

@@ -1,0 +1,113 @@
+// Memory, copies and their order by the CUDA runtime; see card.hpp.
+#include <cuda_runtime.h>
+#include <stdio.h>
+
+#include "kernels/device/card.hpp"
+
+namespace genmem::cuda {
+
+namespace {
+
+// Null, or what failed: a failed call also leaves a mark in the runtime, which is taken away.
+const char* told(const char* call, cudaError_t error) {
+  if (error == cudaSuccess) return nullptr;
+  static thread_local char text[256];
+  cudaGetLastError();
+  snprintf(text, sizeof text, "%s: %s", call, cudaGetErrorString(error));
+  return text;
+}
+
+cudaStream_t stream_of(const Queue& queue) { return static_cast<cudaStream_t>(queue.stream); }
+
+const char* devices(int* count) {
+  *count = 0;
+  if (const char* error = told("cudaGetDeviceCount", cudaGetDeviceCount(count))) return error;
+  return *count > 0 ? nullptr : "cudaGetDeviceCount: no device";
+}
+
+const char* current(int* device) { return told("cudaGetDevice", cudaGetDevice(device)); }
+
+const char* enter(int device) { return told("cudaSetDevice", cudaSetDevice(device)); }
+
+const char* open(Queue& queue) {
+  cudaStream_t stream = nullptr;
+  const char* error =
+      told("cudaStreamCreateWithFlags", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  queue.stream = stream;
+  return error;
+}
+
+void close(const Queue& queue) {
+  cudaStreamSynchronize(stream_of(queue));
+  cudaStreamDestroy(stream_of(queue));
+}
+
+const char* free_bytes(int64_t* bytes) {
+  size_t free = 0, total = 0;
+  const char* error = told("cudaMemGetInfo", cudaMemGetInfo(&free, &total));
+  *bytes = static_cast<int64_t>(free);
+  return error;
+}
+
+const char* allocate(const Queue& queue, void** to, int64_t bytes) {
+  return told("cudaMallocAsync", cudaMallocAsync(to, static_cast<size_t>(bytes), stream_of(queue)));
+}
+
+void release(const Queue& queue, void* memory) { cudaFreeAsync(memory, stream_of(queue)); }
+
+const char* pin(void** to, int64_t bytes) {
+  return told("cudaMallocHost", cudaMallocHost(to, static_cast<size_t>(bytes)));
+}
+
+void unpin(void* memory) { cudaFreeHost(memory); }
+
+const char* upload(const Queue& queue, void* card, const void* host, int64_t bytes) {
+  return told("cudaMemcpyAsync", cudaMemcpyAsync(card, host, static_cast<size_t>(bytes),
+                                                 cudaMemcpyHostToDevice, stream_of(queue)));
+}
+
+const char* download(const Queue& queue, void* host, const void* card, int64_t bytes) {
+  return told("cudaMemcpyAsync", cudaMemcpyAsync(host, card, static_cast<size_t>(bytes),
+                                                 cudaMemcpyDeviceToHost, stream_of(queue)));
+}
+
+const char* fill(const Queue& queue, void* card, int byte, int64_t bytes) {
+  return told("cudaMemsetAsync",
+              cudaMemsetAsync(card, byte, static_cast<size_t>(bytes), stream_of(queue)));
+}
+
+const char* mark(const Queue& queue, void** event) {
+  if (!*event) {
+    cudaEvent_t made = nullptr;
+    const char* error =
+        told("cudaEventCreateWithFlags", cudaEventCreateWithFlags(&made, cudaEventDisableTiming));
+    if (error) return error;
+    *event = made;
+  }
+  return told("cudaEventRecord",
+              cudaEventRecord(static_cast<cudaEvent_t>(*event), stream_of(queue)));
+}
+
+const char* wait_for(void* event) {
+  return told("cudaEventSynchronize", cudaEventSynchronize(static_cast<cudaEvent_t>(event)));
+}
+
+void drop(void* event) { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+
+const char* wait(const Queue& queue) {
+  return told("cudaStreamSynchronize", cudaStreamSynchronize(stream_of(queue)));
+}
+
+}  // namespace
+
+const Card& card() {
+  static const Card table{"cuda",     devices,  current, enter,    open,  close,
+                          free_bytes, allocate, release, pin,      unpin, upload,
+                          download,   fill,     mark,    wait_for, drop,  wait};
+  return table;
+}
+
+const char* architectures() { return GENMEM_CUDA_ARCHITECTURES; }
+int runtime_version() { return CUDART_VERSION; }
+
+}  // namespace genmem::cuda

@@ -1,0 +1,85 @@
+// Memory, copies and their order of the emulated card; see card.hpp. All is done at once, and all
+// memory is the sanitizers' to watch.
+#include <stdint.h>
+#include <string.h>
+
+#include <new>
+
+#include "kernels/device/card.hpp"
+
+namespace genmem::emulated {
+
+namespace {
+
+constexpr std::align_val_t kAlign{256};
+
+const char* devices(int* count) {
+  *count = 1;
+  return nullptr;
+}
+
+const char* current(int* device) {
+  *device = 0;
+  return nullptr;
+}
+
+const char* enter(int device) {
+  return device == 0 ? nullptr : "enter: the emulated card is device 0";
+}
+
+const char* open(Queue& queue) {
+  queue.stream = nullptr;
+  return nullptr;
+}
+
+void close(const Queue&) {}
+
+const char* free_bytes(int64_t* bytes) {
+  *bytes = -1;
+  return nullptr;
+}
+
+const char* allocate(const Queue&, void** to, int64_t bytes) {
+  *to = ::operator new(static_cast<size_t>(bytes), kAlign, std::nothrow);
+  return *to ? nullptr : "allocate: out of memory";
+}
+
+void release(const Queue&, void* memory) { ::operator delete(memory, kAlign); }
+
+const char* pin(void** to, int64_t bytes) { return allocate({}, to, bytes); }
+
+void unpin(void* memory) { release({}, memory); }
+
+const char* upload(const Queue&, void* card, const void* host, int64_t bytes) {
+  memcpy(card, host, static_cast<size_t>(bytes));
+  return nullptr;
+}
+
+const char* download(const Queue&, void* host, const void* card, int64_t bytes) {
+  memcpy(host, card, static_cast<size_t>(bytes));
+  return nullptr;
+}
+
+const char* fill(const Queue&, void* card, int byte, int64_t bytes) {
+  memset(card, byte, static_cast<size_t>(bytes));
+  return nullptr;
+}
+
+const char* mark(const Queue&, void**) { return nullptr; }
+
+const char* wait_for(void*) { return nullptr; }
+
+void drop(void*) {}
+
+const char* wait(const Queue&) { return nullptr; }
+
+}  // namespace
+
+const Card& card() {
+  static const Card table{"cuda-emulated", devices,  current, enter,    open,  close,
+                          free_bytes,      allocate, release, pin,      unpin, upload,
+                          download,        fill,     mark,    wait_for, drop,  wait};
+  return table;
+}
+
+}  // namespace genmem::emulated

@@ -1,0 +1,40 @@
+#include "kernels/device/device.hpp"
+#include "kernels/pairs/card.hpp"
+#include "kernels/pairs/tile.hpp"
+
+namespace genmem::GENMEM_ISA {
+
+namespace {
+
+template <bool kWide>
+GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, 2) all_distances(CardDistances p) {
+  using Tile = DistanceTile<kWide>;
+  const int64_t x_first = device::block_y() * Tile::kRows,
+                y_first = device::block_x() * Tile::kRows;
+  Tile tile;
+  tile.run(p.queries, x_first, p.points, y_first);
+  for (int r = 0; r < Tile::kSide; ++r) {
+    const int64_t i = x_first + Tile::query_of(r);
+    for (int q = 0; q < Tile::kSide; ++q) {
+      const int64_t j = y_first + Tile::point_of(q);
+      if (i < p.queries.rows && j < p.points.rows) p.out[i * p.points.rows + j] = tile.of(r, q);
+    }
+  }
+}
+
+template <bool kWide>
+const char* launch_all(const Queue& queue, const CardDistances& p) {
+  using Tile = DistanceTile<kWide>;
+  const device::Shape shape{(p.points.rows + Tile::kRows - 1) / Tile::kRows,
+                            (p.queries.rows + Tile::kRows - 1) / Tile::kRows, kTileThreads,
+                            Tile::kShared};
+  return device::launch(all_distances<kWide>, shape, static_cast<device::Stream>(queue.stream), p);
+}
+
+}  // namespace
+
+const char* card_distances(const Queue& queue, const CardDistances& p) {
+  return p.queries.cols > kChainDepth ? launch_all<true>(queue, p) : launch_all<false>(queue, p);
+}
+
+}  // namespace genmem::GENMEM_ISA

@@ -1,0 +1,157 @@
+// The kernels of knn on the emulated card, called as the walk calls them, on arrays of exactly
+// their extent: a sanitizer sees what reads or writes beyond them, or without order.
+#include <algorithm>
+#include <cstdio>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "kernels/knn/card.hpp"
+#include "kernels/pairs/card.hpp"
+#include "kernels/screen/card.hpp"
+
+namespace genmem {
+
+namespace emulated {
+const char* card_distances(const Queue&, const CardDistances&);
+const char* card_pack(const Queue&, const CardPack&);
+const char* card_screen(const Queue&, const CardScreen&);
+const char* card_near(const Queue&, const CardNear&);
+const char* card_settle(const Queue&, const CardSettle&);
+const char* card_rank(const Queue&, const CardRank&);
+}  // namespace emulated
+
+namespace {
+
+using Pair = std::pair<double, int64_t>;
+
+struct Case {
+  int64_t queries, points, cols, k;
+  bool screened;
+};
+
+bool well(const char* error) {
+  if (error) std::printf("error: %s\n", error);
+  return !error;
+}
+
+// Rows of small integers, that every sum is exact, and of each second one a copy.
+std::vector<float> drawn(int64_t rows, int64_t cols, std::mt19937& random) {
+  std::uniform_int_distribution<int> whole(-9, 9);
+  std::vector<float> x(static_cast<size_t>(rows * cols));
+  for (float& one : x) one = static_cast<float>(whole(random));
+  for (int64_t i = 1; i < rows; i += 2) {
+    std::copy_n(x.begin() + (i - 1) * cols, cols, x.begin() + i * cols);
+  }
+  return x;
+}
+
+// A side with what the screen needs of it.
+struct Side {
+  Side(const std::vector<float>& x, int64_t rows_of_it, int64_t cols)
+      : from{x.data(), rows_of_it, cols, cols, 1, Dtype::float32},
+        packed(static_cast<size_t>(rows_of_it * packed_depth(cols))),
+        norm(static_cast<size_t>(rows_of_it)),
+        length(norm.size()),
+        error(norm.size()) {}
+  CardSide side() { return {from.rows, packed.data(), norm.data(), length.data(), error.data()}; }
+  bool pack(bool queries, const std::vector<float>& centre, float gamma, float slack) {
+    int strange = 0;
+    return well(emulated::card_pack(
+               {}, {from, centre.data(), 0.25f, gamma, slack, queries, side(), &strange})) &&
+           strange == 0;
+  }
+
+  Matrix from;
+  std::vector<uint16_t> packed;
+  std::vector<float> norm, length, error;
+};
+
+bool right(const Case& c) {
+  std::mt19937 random(static_cast<unsigned>(c.points));
+  const std::vector<float> q = drawn(c.queries, c.cols, random),
+                           x = drawn(c.points, c.cols, random);
+  const auto m = static_cast<size_t>(c.queries), k = static_cast<size_t>(c.k);
+  Side queries(q, c.queries, c.cols), points(x, c.points, c.cols);
+  const std::vector<float> centre(static_cast<size_t>(c.cols), 0.5f);
+  const float gamma = 1e-3f, slack = 1e-5f;
+  const double unit = 0.0625;
+  if (c.screened &&
+      !(queries.pack(true, centre, gamma, slack) && points.pack(false, centre, gamma, slack))) {
+    return false;
+  }
+  std::vector<int64_t> exclude(m);
+  for (size_t i = 0; i < m; ++i) exclude[i] = static_cast<int64_t>(i % 3 ? i : 0) - 1;
+  const int64_t capacity = c.points;
+  std::vector<CardHit> hits(m * static_cast<size_t>(capacity));
+  std::vector<double> exact(hits.size()), sq(m * k), all(hits.size());
+  std::vector<int64_t> index(m * k);
+  std::vector<int> found(m, 0);
+  std::vector<float> limit(m, 3.4e38f), threshold(limit);
+  const float* norm = c.screened ? queries.norm.data() : nullptr;
+  const CardHits into{threshold.data(), exclude.data(), hits.data(), found.data(), capacity};
+  const int64_t tile = c.screened ? kCardTile : near_tile(c.cols);
+  const int64_t tiles = (c.points + tile - 1) / tile;
+  int strange = 0;
+  unsigned long long computed = 0;
+  for (int64_t at = 0; at < tiles; ++at) {
+    const char* error =
+        c.screened ? emulated::card_screen(
+                         {}, {queries.side(), points.side(), c.cols, slack, at, 1, 1, 0, into})
+                   : emulated::card_near(
+                         {}, {queries.from, points.from, unit, at, 1, 1, 0, into, &strange});
+    if (!well(error) ||
+        !well(emulated::card_settle({}, {c.queries, c.k, norm, limit.data(), threshold.data(),
+                                         hits.data(), found.data(), capacity}))) {
+      return false;
+    }
+  }
+  if (!well(emulated::card_rank(
+          {}, {queries.from, points.from, 0, c.k, unit, hits.data(), found.data(), capacity,
+               &computed, 0, nullptr, nullptr, exact.data(), sq.data(), index.data(), norm,
+               limit.data(), threshold.data()})) ||
+      !well(emulated::card_distances({}, {queries.from, points.from, all.data()}))) {
+    return false;
+  }
+  bool good = strange == 0 && computed >= static_cast<unsigned long long>(c.queries * c.k) &&
+              computed <= static_cast<unsigned long long>(c.queries * c.points);
+  for (size_t i = 0; i < m; ++i) {
+    std::vector<Pair> want;
+    for (int64_t j = 0; j < c.points; ++j) {
+      double sum = 0.0;
+      for (int64_t l = 0; l < c.cols; ++l) {
+        const double difference = static_cast<double>(q[i * static_cast<size_t>(c.cols) + l]) -
+                                  static_cast<double>(x[j * c.cols + l]);
+        sum += difference * difference;
+      }
+      good = good && all[i * static_cast<size_t>(c.points) + j] == sum;
+      if (j != exclude[i]) want.emplace_back(sum, j);
+    }
+    std::sort(want.begin(), want.end());
+    for (size_t j = 0; j < k; ++j) {
+      good = good && want[j] == Pair(sq[i * k + j], index[i * k + j]);
+    }
+  }
+  if (!good) {
+    std::printf("wrong: %d queries, %d points, %d features\n", static_cast<int>(c.queries),
+                static_cast<int>(c.points), static_cast<int>(c.cols));
+  }
+  return good;
+}
+
+}  // namespace
+
+}  // namespace genmem
+
+int main() {
+  const genmem::Case cases[] = {{5, 130, 40, 4, true},
+                                {130, 6, 31, 3, true},
+                                {3, 40, 70, 4, false},
+                                {70, 70, 3, 7, false},
+                                {1, 5, 1, 2, false}};
+  for (const genmem::Case& one : cases) {
+    if (!genmem::right(one)) return 1;
+  }
+  std::printf("right\n");
+  return 0;
+}
