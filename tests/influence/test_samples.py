@@ -96,3 +96,22 @@ def test_what_does_not_fit_is_refused() -> None:
     np.testing.assert_array_equal(read(x).values(0, 2), np.ones((2, 2)))
     with pytest.raises(TypeError, match="train holds a SimpleNamespace; a Dataset, an array"):
         read(SimpleNamespace())
+
+
+def test_a_block_is_a_copy_that_a_loss_may_change() -> None:
+    x = torch.arange(6.0).view(3, 2)
+    for data in (x.double(), x.numpy().astype(np.float64)):
+        before = data.copy() if isinstance(data, np.ndarray) else data.clone()
+        read(data).values(0, 2).zero_()
+        np.testing.assert_array_equal(data, before)
+
+
+def test_tensors_of_inference_mode_and_arrays_of_the_other_byte_order() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    with torch.inference_mode():
+        held = torch.from_numpy(x) + 0
+    found = read(held).values(0, 3)
+    assert not found.is_inference()
+    np.testing.assert_array_equal(found, x)
+    np.testing.assert_array_equal(read(x.astype(">f4")).values(0, 3), x)
+    np.testing.assert_array_equal(read(x.astype(">i4")).values(0, 3), x)

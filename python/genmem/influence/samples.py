@@ -139,8 +139,13 @@ def _checked_ids(name: str, ids: npt.ArrayLike | None, n: int) -> npt.NDArray[np
 
 
 def _tensor(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # A copy of a block: memory maps and read-only arrays cannot become tensors as they are.
-    t = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    # A copy of a block: a loss may change it in place, autograd takes no tensors of inference mode,
+    # and torch neither memory maps and read-only arrays nor the other byte order.
+    if isinstance(values, Tensor):
+        t = values.detach().clone()
+    else:
+        held = np.array(values)
+        t = torch.from_numpy(held.astype(held.dtype.newbyteorder("="), copy=False))
     return t.to(device, dtype if t.is_floating_point() else t.dtype)
 
 

@@ -43,10 +43,11 @@ class TracIn:
     """Influence and self-influence by products of loss gradients, in nats under the named weights.
 
     run_or_checkpoints  a Run, or checkpoints: objects with .state(), files or state dictionaries,
-                        alone or beside their "lr" and "step"; see also `state_checkpoints` (rates
-                        and steps beside them) and `loaded_by` (a `checkpoints_load_func`). Each is
-                        loaded once per call. One that has .train_loss is warned of if the traced
-                        loss of as many samples as it was trained on is far from it
+                        which hold the weights alone or beside their "lr" and "step"; see also
+                        `state_checkpoints` (rates and steps beside them) and `loaded_by` (a
+                        `checkpoints_load_func`). Each is loaded once per call. One that has
+                        .train_loss is warned of if the traced loss of as many samples as it was
+                        trained on is far from it
     objective           loss(model, batch, noise) -> (B,), one number per sample, or an object with
                         such a method .loss; None: the objective of the run's recipe
     model               the module that checkpoints belong to (a Run brings its own). It is used in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -99,3 +100,22 @@ def test_bags_of_embeddings(mode: str, oracle: Oracle, check: Check) -> None:
         return (model(ids) + 1).square().sum(1)
 
     check(Capture(model, loss)(ids), oracle(model, loss, ids, None), 1e-9)
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_compiled_graphs_are_captured_by_autograd(how: str, oracle: Oracle, check: Check) -> None:
+    plain = seeded(lambda: nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)))
+    x = randn(6, 4)
+    make = torch.jit.script if how == "script" else lambda m: torch.jit.trace(m, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = make(plain)
+    buffers = [b.clone() for b in model.buffers()]
+
+    def loss(model: nn.Module, x: Tensor, noise: None) -> Tensor:
+        return model(x).square().sum(1)
+
+    capture = Capture(model, loss)
+    check(capture(x), oracle(plain, loss, x, None), 1e-11)
+    assert len(capture.materialised) == 6
+    assert all(torch.equal(a, b) for a, b in zip(model.buffers(), buffers, strict=True))

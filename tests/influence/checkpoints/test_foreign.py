@@ -59,7 +59,18 @@ def files(folder: Path, states: list[dict[str, Tensor]]) -> list[Path]:
     return [folder / "bare.pt", folder / "second.safetensors"]
 
 
-@pytest.mark.parametrize("kind", ["dictionaries", "nested", "files", "beside"])
+def facts_within(folder: Path, states: list[dict[str, Tensor]]) -> list[str]:
+    """Files that hold rate and step beside the weights, one of them in torch's old format."""
+    paths = []
+    for s, lr, step in zip(states, RATES, STEPS, strict=True):
+        held = {"state_dict": s, "lr": lr, "step": step, "batch": 2, "rows": 6}
+        path = folder / f"step_{step}.pt"
+        torch.save(held, path, _use_new_zipfile_serialization=step == STEPS[0])
+        paths.append(str(path))
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["dictionaries", "nested", "files", "beside", "within", "tensors"])
 def test_rates_and_steps_beside_states(
     kind: str, states: list[dict[str, Tensor]], products: list[Any], tmp_path: Path
 ) -> None:
@@ -71,6 +82,17 @@ def test_rates_and_steps_beside_states(
         "files": lambda: state_checkpoints(files(tmp_path, states), RATES, STEPS, batch=2, rows=6),
         "beside": lambda: [
             {"state_dict": s, "learning_rate": lr, "step": step, "batch": 2, "rows": 6}
+            for s, lr, step in zip(states, RATES, STEPS, strict=True)
+        ],
+        "within": lambda: facts_within(tmp_path, states),
+        "tensors": lambda: [
+            {
+                "model": s,
+                "lr": torch.tensor(lr, dtype=torch.float64),
+                "global_step": np.int64(step),
+                "batch": np.float64(2),
+                "rows": torch.tensor(6),
+            }
             for s, lr, step in zip(states, RATES, STEPS, strict=True)
         ],
     }[kind]()
@@ -187,3 +209,14 @@ def test_entries_that_do_not_match_are_refused(states: list[dict[str, Tensor]]) 
         state_checkpoints(states, 0.1, [1, 2, 3])
     with pytest.raises(ValueError, match=r"steps\[1\] is 3, less than the one before"):
         state_checkpoints(states, 0.1, [5, 3])
+
+
+def test_one_checkpoint_needs_no_list(
+    states: list[dict[str, Tensor]], products: list[Any], tmp_path: Path
+) -> None:
+    path = files(tmp_path, states)[0]
+    for one in (states[0], path, str(path), StateCheckpoint(states[0]), iter([states[0]])):
+        got = TracIn(one, loss, model=net(), weights=[2.0]).influence(Z, X)
+        np.testing.assert_allclose(got, 2 * products[0], rtol=1e-10)
+    with pytest.raises(ValueError, match=r"TracIn: weights is 2\.0; one of lr, lr_steps, nats, a"):
+        TracIn(states[0], loss, model=net(), weights=2.0)

@@ -16,7 +16,7 @@ def preserved(model: nn.Module) -> Iterator[None]:
     modules = list(model.modules())
     modes = [(module, module.training) for module in modules]
     flags = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-    buffers = [(module, dict(module._buffers)) for module in modules]
+    buffers = [(module, dict(module._buffers.items())) for module in modules]
     held = _copies([*model.buffers(), *_rewritten(modules)])
     devices = {p.device for p in model.parameters()} | {torch.device("cpu")}
     states = [(device, _random_state(device)) for device in devices]
@@ -29,7 +29,8 @@ def preserved(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(flag)
             parameter.grad = gradient
         for module, entries in buffers:
-            module._buffers.update(entries)
+            for name, value in entries.items():  # what torch.jit makes has no update
+                module._buffers[name] = value
         _put_back(held)
         for device, state in states:
             if device.type == "cuda":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -57,21 +58,37 @@ class StateCheckpoint:
         return weights_of(held, "the checkpoint" if held is self.source else str(self.source))
 
 
-def adopted(checkpoints: Sequence[Any]) -> tuple[Any, ...]:
-    """What `TracIn` was given, with files and dictionaries that hold facts beside the weights as
-    `StateCheckpoint`: their "lr", and the steps between one "step" and the next."""
+def adopted(checkpoints: Any) -> tuple[Any, ...]:
+    """What `TracIn` was given, one or several, with files and dictionaries that hold facts beside
+    the weights as `StateCheckpoint`: their "lr", and the steps between one "step" and the next."""
+    alone = isinstance(checkpoints, str | Path | Mapping) or hasattr(checkpoints, "state")
     found, previous = [], 0
-    for checkpoint in checkpoints:
-        if isinstance(checkpoint, str | Path):
-            checkpoint = StateCheckpoint(checkpoint)
-        elif isinstance(checkpoint, Mapping) and not _plain(checkpoint):
-            step = _fact(checkpoint, _STEPS)
+    for checkpoint in [checkpoints] if alone else checkpoints:
+        is_file = isinstance(checkpoint, str | Path)
+        held = _beside(checkpoint) if is_file else checkpoint
+        if is_file or (isinstance(held, Mapping) and not _plain(held)):
+            step = _fact(held, _STEPS)
             taken = None if step is None else int(step) - previous
             previous = previous if step is None else int(step)
-            facts = {name: _fact(checkpoint, (name,)) for name in ("batch", "rows", "train_loss")}
-            checkpoint = StateCheckpoint(checkpoint, _fact(checkpoint, _RATES), taken, **facts)
+            facts = {name: _fact(held, (name,)) for name in ("batch", "rows", "train_loss")}
+            checkpoint = StateCheckpoint(checkpoint, _fact(held, _RATES), taken, **facts)
         found.append(checkpoint)
     return tuple(found)
+
+
+def _beside(path: str | Path) -> Mapping[str, Any]:
+    """What a file holds beside its weights, which stay on disk where they can be mapped. One that
+    cannot be read is told when its weights are asked for."""
+    if Path(path).suffix == ".safetensors":
+        return {}  # tensors only
+    try:
+        held: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # no file, an older format without mapping, or no checkpoint at all
+        try:
+            held = read_file(path)
+        except (FileNotFoundError, CheckpointError):
+            return {}
+    return held if isinstance(held, Mapping) and not _plain(held) else {}
 
 
 def state_checkpoints(
@@ -210,5 +227,7 @@ def _plain(state: Mapping[str, Any]) -> bool:
 
 
 def _fact(held: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The first number under one of the names, or None."""
-    return next((held[n] for n in names if isinstance(held.get(n), int | float)), None)
+    """The first number under one of the names, of whatever type, or None."""
+    values = (held.get(name) for name in names)
+    numbers = (v.item() if isinstance(v, Tensor) and v.dim() == 0 else v for v in values)
+    return next((v for v in numbers if isinstance(v, Real)), None)

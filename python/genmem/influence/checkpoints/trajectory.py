@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,17 +23,17 @@ from genmem.influence.samples import numpy_of
 class Trajectory:
     """The model and its weighted checkpoints.
 
-    checkpoints  objects with .state(), state dictionaries (alone, or beside their "lr" and "step"),
-                 files, or `LoadedBy`
+    checkpoints  objects with .state(), state dictionaries or files (alone, or beside their "lr" and
+                 "step"), or `LoadedBy`; one of them or several
     weights      see `checkpoint_weights`; checkpoints of weight 0 are never loaded, unless loading
                  tells their weight
     """
 
-    def __init__(self, model: nn.Module, checkpoints: Sequence[Any], weights: Weights) -> None:
-        if len(checkpoints) == 0:
-            raise ValueError("TracIn: there are no checkpoints; at least 1 is wanted")
+    def __init__(self, model: nn.Module, checkpoints: Any, weights: Weights) -> None:
         self.model = model
         self.checkpoints = adopted(checkpoints)
+        if not self.checkpoints:
+            raise ValueError("TracIn: there are no checkpoints; at least 1 is wanted")
         self._by, self._known = weights, np.zeros(0)
         if not self._told_by_loading:
             self._known = checkpoint_weights(weights, self.checkpoints)

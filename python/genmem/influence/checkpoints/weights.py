@@ -29,10 +29,13 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "lr_steps": ("lr", "steps_since_previous", "batch", "rows"),
     "nats": ("lr", "steps_since_previous", "rows"),
 }
+_WANTED = f"one of {', '.join(_NAMED)}, a sequence or a callable is wanted"
 
 
 def checkpoint_weights(weights: Weights, checkpoints: Sequence[Any]) -> npt.NDArray[np.float64]:
     """(C,) weights, each finite and not negative, at least one positive; ValueError otherwise."""
+    if isinstance(weights, int | float):
+        raise ValueError(f"TracIn: weights is {weights}; {_WANTED}")
     if not isinstance(weights, str) and not callable(weights) and len(weights) != len(checkpoints):
         raise ValueError(
             f"TracIn: weights has {len(weights)} entries; {len(checkpoints)} are wanted, one per "
@@ -61,10 +64,7 @@ def checkpoint_weight(weights: Weights, checkpoint: Any, position: int) -> float
 
 def _named(weights: str, checkpoint: Any, position: int) -> float:
     if weights not in _NAMED:
-        raise ValueError(
-            f"TracIn: weights is {weights!r}; one of {', '.join(_NAMED)}, a sequence or a callable "
-            "is wanted"
-        )
+        raise ValueError(f"TracIn: weights is {weights!r}; {_WANTED}")
     for name in _NAMED[weights]:
         if getattr(checkpoint, name, None) is None:
             raise ValueError(

@@ -45,7 +45,7 @@ def family_of(module: nn.Module) -> Family | None:
     adapters) holds other parameters than its formula names: neither is covered.
     """
     family = FAMILIES.get(type(module))
-    plain = set(module._parameters) <= {"weight", "bias"} and "forward" not in vars(module)
-    if family is None or not plain or not family.supports(module):
+    if family is None:
         return None
-    return family
+    plain = set(module._parameters) <= {"weight", "bias"} and "forward" not in vars(module)
+    return family if plain and family.supports(module) else None
