@@ -106,7 +106,7 @@ def influence(
     """Trace the influence of training samples on themselves and on others through a training.
 
     Of RUN: on held-out samples. Writes RUN/influence/heldout.parquet (with labels and distances),
-    which `genmem report RUN` shows, in place of what an earlier call wrote.
+    in place of what an earlier call wrote; `genmem report` shows it where RUN is of an audit.
 
     Of DATA: of its samples on themselves and on each other, through a training of its own.
 

@@ -42,15 +42,16 @@ class Pair(nn.Module):
 
 
 class Scaled(nn.Module):
-    """A scalar, a vector, and a frozen one."""
+    """A scalar, a vector, a frozen one, and one of no numbers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gain, self.shift = nn.Parameter(torch.tensor(0.8)), nn.Parameter(torch.rand(4))
         self.fixed = nn.Parameter(torch.rand(4), requires_grad=False)
+        self.empty = nn.Parameter(torch.empty(0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(self.gain * x + self.shift) * self.fixed
+        return torch.tanh(self.gain * x + self.shift) * self.fixed + self.empty.sum()
 
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {

@@ -44,8 +44,9 @@ class _Owner:
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that require gradients by name, each once; ValueError if there are none."""
-    found = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    """The parameters that require gradients by name, each once, but those of no numbers; ValueError
+    if there are none."""
+    found = {name: p for name, p in model.named_parameters() if p.requires_grad and p.numel()}
     if not found:
         raise ValueError(
             "influence: no parameter of the model requires a gradient; "
