@@ -10,6 +10,8 @@ namespace genmem {
   const char* card_near(const Queue&, const CardNear&);           \
   const char* card_settle(const Queue&, const CardSettle&);       \
   const char* card_rank(const Queue&, const CardRank&);           \
+  const char* card_kde_clear(const Queue&, const CardKde&);       \
+  const char* card_kde(const Queue&, const CardKde&);             \
   }
 
 GENMEM_DECLARE_CARD(emulated)
@@ -23,7 +25,7 @@ namespace {
 
 #define GENMEM_CARD_KERNELS(isa)                                                       \
   &isa::card(), isa::card_distances, isa::card_pack, isa::card_screen, isa::card_near, \
-      isa::card_settle, isa::card_rank
+      isa::card_settle, isa::card_rank, isa::card_kde_clear, isa::card_kde
 
 }  // namespace
 
@@ -47,7 +49,8 @@ const CardKernels& kernels_of_card(Isa isa) {
 }
 
 bool runs(Isa isa, const std::string& operation) {
-  return !is_card(isa) || operation == "knn" || operation == "sq_distances";
+  return !is_card(isa) || operation == "knn" || operation == "sq_distances" ||
+         operation == "log_kde" || operation == "kde_slots";
 }
 
 }  // namespace backends

@@ -6,6 +6,7 @@
 #include "backends/probe.hpp"
 #include "kernels/device/card.hpp"
 #include "kernels/knn/card.hpp"
+#include "kernels/log_kde/card.hpp"
 #include "kernels/pairs/card.hpp"
 #include "kernels/screen/card.hpp"
 
@@ -19,6 +20,8 @@ struct CardKernels {
   CardNearKernel near;
   CardSettleKernel settle;
   CardRankKernel rank;
+  CardKdeKernel kde_clear;
+  CardKdeKernel kde;
 };
 
 // Null for a card that this build has not, and for what is no card.

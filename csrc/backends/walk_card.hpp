@@ -10,4 +10,7 @@ bool card_knn(const Plan& plan, const Matrix& queries, const Matrix& points,
 
 bool card_sq_distances(const Plan& plan, const Matrix& queries, const Matrix& points, double* out);
 
+bool card_log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
+                  const std::int64_t* exclude, const Density& density, Slots* slots);
+
 }  // namespace genmem::backends

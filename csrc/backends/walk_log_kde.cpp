@@ -10,6 +10,7 @@
 #include "backends/kernels.hpp"
 #include "backends/screening.hpp"
 #include "backends/walk.hpp"
+#include "backends/walk_card.hpp"
 #include "math/kernel_function.hpp"
 #include "math/logsumexp.hpp"
 
@@ -235,6 +236,9 @@ constexpr std::int64_t kHits = 512;
 
 bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
              const std::int64_t* exclude, const Density& density, Slots* slots) {
+  if (is_card(plan.isa)) {
+    return card_log_kde(plan, queries, points, exclude, density, slots);
+  }
   const Frame common = frame(kernels(plan.isa), queries, points);
   const Extremes most = extremes(density, points.rows);
   Expansion expansion;

@@ -6,13 +6,14 @@
 
 #include <math.h>
 
+#include "math/formula.hpp"
 #include "math/kernel_kind.hpp"
 
 namespace genmem::GENMEM_ISA {
 
 // log k(u), from u^2; -inf outside the support. The tophat counts its border, the others are 0
 // there.
-inline double log_kernel(KernelKind kind, double sq) {
+GENMEM_FORMULA double log_kernel(KernelKind kind, double sq) {
   switch (kind) {
     case KernelKind::gaussian: return -0.5 * sq;
     case KernelKind::exponential: return -sqrt(sq);
@@ -28,7 +29,7 @@ inline double log_kernel(KernelKind kind, double sq) {
 }
 
 // The u^2 beyond which log k(u) is below -drop.
-inline double kernel_reach(KernelKind kind, double drop) {
+GENMEM_FORMULA double kernel_reach(KernelKind kind, double drop) {
   switch (kind) {
     case KernelKind::gaussian: return 2.0 * drop;
     case KernelKind::exponential: return drop * drop;

@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "math/formula.hpp"
 #include "math/slots.hpp"
 
 namespace genmem::GENMEM_ISA {
@@ -15,7 +16,7 @@ namespace genmem::GENMEM_ISA {
 inline constexpr double kLowest = -HUGE_VAL;
 
 // The rest of a state without terms: sum is relative to max, and 0 when there is nothing.
-inline void clear(Slots& s) {
+GENMEM_FORMULA void clear(Slots& s) {
   s.top = kLowest;
   s.top_index = -1;
   s.max = kLowest;
@@ -23,12 +24,12 @@ inline void clear(Slots& s) {
 }
 
 // sum * exp(from - to): the sum of terms re-expressed relative to a maximum `to` >= `from`.
-inline double rescaled(double sum, double from, double to) {
+GENMEM_FORMULA double rescaled(double sum, double from, double to) {
   return from == kLowest ? 0.0 : sum * exp(from - to);
 }
 
 // Adds `sum` terms, relative to `max`, to the rest.
-inline void add_rest(Slots& s, double max, double sum) {
+GENMEM_FORMULA void add_rest(Slots& s, double max, double sum) {
   if (max == kLowest) return;
   if (max > s.max) {
     s.sum = rescaled(s.sum, s.max, max) + sum;
@@ -39,7 +40,7 @@ inline void add_rest(Slots& s, double max, double sum) {
 }
 
 // Merging in one fixed order gives one fixed result; the terms of `from` have the higher indices.
-inline void merge(Slots& into, const Slots& from) {
+GENMEM_FORMULA void merge(Slots& into, const Slots& from) {
   add_rest(into, from.max, from.sum);
   if (from.top > into.top) {
     add_rest(into, into.top, 1.0);
@@ -50,6 +51,8 @@ inline void merge(Slots& into, const Slots& from) {
   }
 }
 
-inline double rest_of(const Slots& s) { return s.max == kLowest ? kLowest : s.max + log(s.sum); }
+GENMEM_FORMULA double rest_of(const Slots& s) {
+  return s.max == kLowest ? kLowest : s.max + log(s.sum);
+}
 
 }  // namespace genmem::GENMEM_ISA

@@ -17,7 +17,7 @@ BUILDS = {
     "thread": ["-DGENMEM_EMULATE_THREADS", "-pthread", "-fsanitize=thread"],
 }
 # The programs of tests/device, and the kernels that each runs.
-PROGRAMS = {"emulator": [], "knn": ["pairs", "screen", "knn"]}
+PROGRAMS = {"emulator": [], "knn": ["pairs", "screen", "knn"], "log_kde": ["pairs", "log_kde"]}
 DEADLOCK = "deadlock in block (0, 0): threads "
 
 Programs = Callable[[str, str], Path]

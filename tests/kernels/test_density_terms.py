@@ -25,6 +25,7 @@ def problem(
     return queries, points, options
 
 
+@pytest.mark.card(when=lambda params: params["shape"] == BACKENDS_SEE[0])
 @pytest.mark.parametrize(
     "used", [(), ("weights",), ("weights", "point_scales", "exclude")], ids=str
 )
@@ -49,6 +50,7 @@ def test_equals_reference(
     assert (one == got[1]).all()
 
 
+@pytest.mark.card
 def test_the_border_of_the_support(backend: str) -> None:
     """The tophat counts its border, the others are 0 there."""
     for kernel in KERNELS:
@@ -61,6 +63,7 @@ def test_the_border_of_the_support(backend: str) -> None:
         assert got.rest[0] == -np.inf
 
 
+@pytest.mark.card
 def test_no_point_within_reach(backend: str) -> None:
     log_p = kernels.log_kde([[9.0]], [[0.0]], 1.0, kernel="linear", backend=backend)
     assert log_p[0] == -np.inf

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from budget import assert_within
 from genmem import kernels, reference
 
+pytestmark = pytest.mark.card
 X3 = np.array([[0.0], [1.0], [3.0]])
 SHAPES = [
     (1, 1, 1),
@@ -133,8 +134,9 @@ class TestSlots:
 def test_the_answer_does_not_depend_on_threads_memory_or_batch(
     backend: str, rng: np.random.Generator
 ) -> None:
-    points = rng.standard_normal((20_000, 4)).astype(np.float32)
-    queries = rng.standard_normal((2100, 4)).astype(np.float32)
+    m, n = (130, 9000) if backend == "cuda-emulated" else (2100, 20_000)
+    points = rng.standard_normal((n, 4)).astype(np.float32)
+    queries = rng.standard_normal((m, 4)).astype(np.float32)
     first = kernels.log_kde(queries, points, 0.2, backend=backend, threads=1)
     for threads in (2, 3, 8):
         assert (
@@ -143,11 +145,12 @@ def test_the_answer_does_not_depend_on_threads_memory_or_batch(
     for memory in (1, 1 << 20):
         short = kernels.log_kde(queries, points, 0.2, backend=backend, threads=2, memory=memory)
         assert (short == first).all()
-    for rows in (slice(0, 1), slice(7, 140), slice(2050, 2100)):
+    for rows in (slice(0, 1), slice(7, 90), slice(m - 50, m)):
         part = kernels.log_kde(queries[rows], points, 0.2, backend=backend, threads=2)
         assert (part == first[rows]).all()
 
 
+@pytest.mark.card(when=lambda params: False)
 def test_many_kernels_far_away_are_counted(backend: str) -> None:
     """A million terms 12 nats down weigh six times the one at the top."""
     points = np.vstack([np.zeros((1, 1)), np.full((1_000_000, 1), math.sqrt(24.0))])

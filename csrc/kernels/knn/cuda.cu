@@ -14,7 +14,7 @@ constexpr int kThreads = 128;
 constexpr int kQueriesOfABlock = kThreads / device::kWarp;
 
 template <bool kWide>
-GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, 2) near_hits(CardNear p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, kWide ? 2 : 3) near_hits(CardNear p) {
   using Tile = DistanceTile<kWide>;
   const int64_t all = (p.points.rows + Tile::kRows - 1) / Tile::kRows;
   const int64_t y_first = (p.first_tile + device::block_x()) * p.step % all * Tile::kRows;
@@ -22,10 +22,12 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, 2) near_hits(CardNear p) {
   Tile tile;
   tile.run(p.queries, x_first, p.points, y_first);
   bool strange = false;
+  GENMEM_UNROLL
   for (int r = 0; r < Tile::kSide; ++r) {
     const int64_t i = x_first + Tile::query_of(r);
     if (i >= p.queries.rows) continue;
     const float threshold = p.hits.threshold[i];
+    GENMEM_UNROLL
     for (int q = 0; q < Tile::kSide; ++q) {
       const int64_t j = y_first + Tile::point_of(q);
       if (j >= p.points.rows) continue;
@@ -77,7 +79,7 @@ GENMEM_DEVICE float kth_high(const CardHit* hits, int count, int64_t k) {
   return from_ordered(key);
 }
 
-GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) settle_hits(CardSettle p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 8) settle_hits(CardSettle p) {
   using namespace device;
   const int64_t query = block_x() * kQueriesOfABlock + warp();
   if (query >= p.queries) return;
@@ -147,7 +149,7 @@ GENMEM_DEVICE void exact_distances(const CardRank& p, int64_t query, int count) 
   }
 }
 
-GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) rank_hits(CardRank p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 5) rank_hits(CardRank p) {
   using namespace device;
   const int64_t query = block_x() * kQueriesOfABlock + warp();
   if (query >= p.queries.rows) return;

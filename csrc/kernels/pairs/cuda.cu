@@ -7,14 +7,16 @@ namespace genmem::GENMEM_ISA {
 namespace {
 
 template <bool kWide>
-GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, 2) all_distances(CardDistances p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, kWide ? 2 : 3) all_distances(CardDistances p) {
   using Tile = DistanceTile<kWide>;
   const int64_t x_first = device::block_y() * Tile::kRows,
                 y_first = device::block_x() * Tile::kRows;
   Tile tile;
   tile.run(p.queries, x_first, p.points, y_first);
+  GENMEM_UNROLL
   for (int r = 0; r < Tile::kSide; ++r) {
     const int64_t i = x_first + Tile::query_of(r);
+    GENMEM_UNROLL
     for (int q = 0; q < Tile::kSide; ++q) {
       const int64_t j = y_first + Tile::point_of(q);
       if (i < p.queries.rows && j < p.points.rows) p.out[i * p.points.rows + j] = tile.of(r, q);

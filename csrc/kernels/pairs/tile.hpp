@@ -39,8 +39,11 @@ struct DistanceTile {
   GENMEM_DEVICE void run(const Matrix& x, int64_t x_first, const Matrix& y, int64_t y_first) {
     double* const left = reinterpret_cast<double*>(device::shared_memory());
     double* const right = left + kRows * kTileRow;
+    GENMEM_UNROLL
     for (int r = 0; r < kSide; ++r) {
+      GENMEM_UNROLL
       for (int p = 0; p < kSide; ++p) {
+        GENMEM_UNROLL
         for (int v = 0; v < kChains; ++v) sum[r][p][v] = 0.0;
       }
     }

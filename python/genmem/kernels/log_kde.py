@@ -120,8 +120,9 @@ def log_kde(
     kernel        "gaussian", "epanechnikov", "biweight", "tophat", "exponential", "linear",
                   "cosine"; the constant c_d holds at any d
     point_scales  (N,)    lambda_j > 0, default 1: each point has the bandwidth h lambda_j
+    backend       as in `knn`; on a card all distances are computed, none is screened
     memory        bytes of working memory beyond inputs and answers, about; points are read where
-                  they lie, block by block
+                  they lie, block by block. "cuda" takes what is free on the card
     return_stats  also return a `Work`: what was computed, and the certified error of each answer
     returns       (M,) or (H, M)  float64 whatever the input: at 1,000 nats neighbouring float32
                   values are 6e-5 apart, more than the error of this sum. -inf where no point is

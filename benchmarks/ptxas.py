@@ -1,0 +1,131 @@
+"""What the compiler says of each CUDA kernel: registers, spills, and how many threads fit.
+
+    python benchmarks/ptxas.py        a table for benchmarks/README.md; needs nvcc, no card
+
+Occupancy is computed from the report and the limits of a multiprocessor: warps that are resident at
+once as a share of the most that it holds. Shared memory is asked for at launch, so the compiler
+cannot report it: SHARED repeats what the launchers ask for.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+
+
+class Multiprocessor(NamedTuple):
+    warps: int
+    blocks: int
+    registers: int
+    shared: int  # bytes
+
+
+# CUDA C++ programming guide, technical specifications per compute capability.
+LIMITS = {
+    "sm_80": Multiprocessor(64, 32, 65536, 164 << 10),
+    "sm_90": Multiprocessor(64, 32, 65536, 228 << 10),
+    "sm_100": Multiprocessor(64, 32, 65536, 228 << 10),
+}
+TILE = 2 * 64 * 17 * 8  # two sides of 64 rows, 17 doubles apart
+WIDE_TILE = 2 * 32 * 17 * 8
+SHARED = {
+    "all_distances<false>": TILE,
+    "all_distances<true>": WIDE_TILE,
+    "near_hits<false>": TILE,
+    "near_hits<true>": WIDE_TILE,
+    "find_hits": 4 * 2 * 128 * 64,  # stages, sides, rows of 32 bfloat16
+    "pack_rows": 0,
+    "settle_hits": 0,
+    "rank_hits": 0,
+    "chunk_states": 0,
+    "clear_states": 0,
+}
+
+
+class Kernel(NamedTuple):
+    source: str
+    name: str
+    architecture: str
+    registers: int
+    stack: int  # bytes of a thread
+    spills: int  # bytes stored
+    threads: int
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that a multiprocessor holds at once."""
+        limits, warps = LIMITS[self.architecture], self.threads // 32
+        # Registers come in groups of 256 for a warp, shared memory with 1 KiB for the system.
+        of_a_warp = -(-self.registers * 32 // 256) * 256
+        return min(
+            limits.blocks,
+            limits.warps // warps,
+            limits.registers // of_a_warp // warps,
+            limits.shared // (-(-SHARED[self.name] // 128) * 128 + 1024),
+        )
+
+    @property
+    def occupancy(self) -> float:
+        return self.blocks * self.threads / 32 / LIMITS[self.architecture].warps
+
+
+def compiled(source: Path, architecture: str) -> list[Kernel]:
+    """Kernels of a source, as ptxas reports them; threads are those of its launch bounds."""
+    number = architecture.removeprefix("sm_")
+    options = ["-std=c++17", "-O3", "--fmad=false", f"-I{ROOT / 'csrc'}", "-DGENMEM_ISA=cuda"]
+    common = ["nvcc", *options, str(source)]
+    done = subprocess.run(
+        [*common, f"-gencode=arch=compute_{number},code={architecture}", "-Xptxas=-v", "-cubin",
+         "-o", "/dev/null"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    ptx = subprocess.run(
+        [*common, f"-arch=compute_{number}", "-ptx", "-o", "-"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    threads = dict(re.findall(r"\.entry (\w+)\(.*?\.maxntid (\d+)", ptx, re.DOTALL))
+    report = re.findall(
+        r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores"
+        r".*?Used (\d+) registers",
+        done.stderr,
+        re.DOTALL,
+    )
+    names = plain([symbol for symbol, *_ in report])
+    return [
+        Kernel(source.parent.name, names[symbol], architecture, int(registers), int(stack),
+               int(spills), int(threads[symbol]))
+        for symbol, stack, spills, registers in report
+    ]  # fmt: skip
+
+
+def plain(symbols: list[str]) -> dict[str, str]:
+    """Names without namespaces and arguments."""
+    done = subprocess.run(["c++filt", *symbols], check=True, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    found = [re.search(r"(\w+(?:<[^<>]*>)?)\(genmem", line) for line in lines]
+    return {symbol: one[1] for symbol, one in zip(symbols, found, strict=True) if one}
+
+
+def every_kernel() -> list[Kernel]:
+    sources = sorted((ROOT / "csrc" / "kernels").glob("*/cuda.cu"))
+    holding = [source for source in sources if "GENMEM_KERNEL" in source.read_text()]
+    return [one for source in holding for name in LIMITS for one in compiled(source, name)]
+
+
+def table(kernels: list[Kernel]) -> str:
+    head = ("kernel", "threads", "shared, KiB", "architecture", "registers", "spilled, bytes",
+            "blocks", "occupancy")  # fmt: skip
+    rows = [
+        (f"{one.source}: {one.name}", one.threads, f"{SHARED[one.name] / 1024:.1f}",
+         one.architecture, one.registers, one.spills, one.blocks, f"{one.occupancy:.0%}")
+        for one in sorted(kernels, key=lambda one: (one.source, one.name))
+    ]  # fmt: skip
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table(every_kernel()) + "\n")

@@ -1,0 +1,2 @@
+#define GENMEM_EMULATE
+#include "kernels/log_kde/cuda.cu"
