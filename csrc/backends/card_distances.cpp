@@ -28,7 +28,7 @@ bool each_card_distance(
   const std::int64_t rows = within(room, row_bytes(queries), 32, std::min(count, kMostRows));
   const std::int64_t cols =
       within(room, row_bytes(points) + 8 * rows, 256, std::min(points.rows, kBlock / rows));
-  const CardArray<char> left(on, rows * row_bytes(queries)), right(on, cols * row_bytes(points));
+  const CardArray<char> left(on, rows * row_bytes(queries)), right(on, cols * upload_bytes(points));
   const CardArray<double> block(on, rows * cols);
   const PinnedArray<double> down(on, rows * cols);
   // Points stay where all of them fit.
@@ -55,7 +55,7 @@ bool each_card_distance(
 }
 
 bool card_sq_distances(const Plan& plan, const Matrix& queries, const Matrix& points, double* out) {
-  const OnCard on(plan.isa);
+  const OnCard on(plan);
   Uploads uploads(on, plan, queries, points);
   return each_card_distance(
       on, uploads, plan, queries, nullptr, queries.rows, points,

@@ -8,12 +8,14 @@
 
 namespace genmem::backends {
 
-CardFrame card_frame(const Matrix& queries, const Matrix& points) {
+CardFrame card_frame(const OnCard& on, const Matrix& queries, const Matrix& points) {
   CardFrame f;
   f.screened = points.cols >= kScreenedCols && queries.rows >= kScreenedQueries &&
                points.rows >= kScreenedPoints;
-  const std::vector<double> mean = sample_mean(points);
-  f.scale = scale_of(sample_spread(points, mean));
+  std::vector<char> memory;
+  const Matrix sample = points.on_card ? some_rows(on, points, kSample, memory) : points;
+  const std::vector<double> mean = sample_mean(sample);
+  f.scale = scale_of(sample_spread(sample, mean));
   f.unit = static_cast<double>(f.scale) * static_cast<double>(f.scale);
   f.centre.assign(mean.begin(), mean.end());
   // Differences of bytes are integers of at most 8 bits: bfloat16 holds them all.
@@ -32,7 +34,7 @@ CardFrame card_frame(const Matrix& queries, const Matrix& points) {
 CardRows::CardRows(const OnCard& on, const CardFrame& frame, const Matrix& from, std::int64_t rows)
     : on_(on),
       frame_(frame),
-      raw_(on, rows * row_bytes(from)),
+      raw_(on, rows * upload_bytes(from)),
       packed_(on, frame.screened ? rows * packed_depth(from.cols) : 0),
       numbers_(on, frame.screened ? 3 * rows : 0) {}
 
@@ -47,7 +49,7 @@ void CardRows::put(Uploads& uploads, const Matrix& from, std::int64_t begin, std
 }
 
 std::int64_t CardRows::bytes(const CardFrame& frame, const Matrix& from) {
-  return row_bytes(from) + (frame.screened ? 2 * packed_depth(from.cols) + 12 : 0);
+  return upload_bytes(from) + (frame.screened ? 2 * packed_depth(from.cols) + 12 : 0);
 }
 
 }  // namespace genmem::backends

@@ -19,7 +19,7 @@ struct CardFrame {
 };
 
 // Depends on shapes, types and the points alone.
-CardFrame card_frame(const Matrix& queries, const Matrix& points);
+CardFrame card_frame(const OnCard& on, const Matrix& queries, const Matrix& points);
 
 // Room for `rows` rows of a matrix, filled with some of them at a time.
 class CardRows {

@@ -28,12 +28,24 @@ struct Stats {
 // Bytes of packed rows and lists that a call keeps to, about: with what else it holds, 256 MiB.
 constexpr std::int64_t kMemory = std::int64_t{3} << 26;
 
+// Where on a card a call runs, if its caller says so: a stream of a device, memory from the
+// caller's own store.
+struct CardPlace {
+  bool given = false;
+  int device = 0;
+  void* stream = nullptr;
+  std::vector<void*> before;  // other streams, whose work so far must be done first
+  std::function<void*(std::int64_t bytes)> allocate;  // or empty: the card's
+  std::function<void(void*)> release;
+};
+
 struct Plan {
   Isa isa;
   int threads;
   std::function<bool()> interrupted;
   Stats* stats;
   std::int64_t memory = kMemory;
+  CardPlace place = {};
 };
 
 // sq (M, k) and index (M, k), ascending.

@@ -38,8 +38,9 @@ void gather(const Matrix& from, std::int64_t row, char* to) {
 // No more than is to go up, and whole rows.
 std::int64_t buffer_bytes(const Matrix& queries, const Matrix& points) {
   const std::int64_t all =
-      std::max(queries.rows * row_bytes(queries), points.rows * row_bytes(points));
-  return std::max({std::min(kBuffer, all), row_bytes(queries), row_bytes(points)});
+      std::max(queries.rows * upload_bytes(queries), points.rows * upload_bytes(points));
+  return std::max(
+      {std::min(kBuffer, all), upload_bytes(queries), upload_bytes(points), std::int64_t{1}});
 }
 
 }  // namespace
@@ -49,13 +50,58 @@ std::int64_t item_bytes(Dtype dtype) {
 }
 
 std::int64_t row_bytes(const Matrix& m) { return m.cols * item_bytes(m.dtype); }
+std::int64_t upload_bytes(const Matrix& m) { return m.on_card ? 0 : row_bytes(m); }
 
-OnCard::OnCard(const CardKernels& table) : table_(table) {
-  check(card().current(&queue_.device));
-  check(card().open(queue_));
+Matrix part(const Matrix& m, std::int64_t first, std::int64_t count) {
+  Matrix some = m;
+  some.data = static_cast<const char*>(m.data) + first * m.row_stride * item_bytes(m.dtype);
+  some.rows = count;
+  return some;
 }
 
-OnCard::~OnCard() { card().close(queue_); }
+Matrix some_rows(const OnCard& on, const Matrix& m, std::int64_t most, std::vector<char>& memory) {
+  // One row stands for all where they are one in memory.
+  const std::int64_t count = m.row_stride == 0 ? 1 : std::min(m.rows, most);
+  const std::int64_t bytes = row_bytes(m);
+  memory.resize(static_cast<std::size_t>(count * bytes));
+  const std::int64_t pitch =
+      count == 1 ? bytes : m.rows / count * m.row_stride * item_bytes(m.dtype);
+  on.check(on.card().download_rows(on.queue(), memory.data(), m.data, pitch, bytes, count));
+  on.wait();
+  return {memory.data(), count, m.cols, m.cols, 1, m.dtype};
+}
+
+OnCard::OnCard(const Plan& plan) : table_(kernels_of_card(plan.isa)), place_(plan.place) {
+  check(card().current(&device_before_));
+  queue_.device = device_before_;
+  if (!place_.given) {
+    check(card().open(queue_));
+    return;
+  }
+  check(card().enter(place_.device));
+  queue_ = {place_.device, place_.stream};
+  for (void* stream : place_.before) check(card().wait({place_.device, stream}));
+}
+
+OnCard::~OnCard() {
+  if (place_.given) {
+    card().enter(device_before_);
+  } else {
+    card().close(queue_);
+  }
+}
+
+void* OnCard::allocate(std::int64_t bytes) const {
+  if (place_.allocate) return place_.allocate(bytes);
+  void* memory = nullptr;
+  check(card().allocate(queue_, &memory, bytes));
+  return memory;
+}
+
+void OnCard::release(void* memory) const {
+  if (place_.release) return place_.release(memory);
+  card().release(queue_, memory);
+}
 
 void OnCard::check(const char* error) const {
   if (error) throw CardError(std::string("backend '") + card().name + "': " + error);
@@ -83,7 +129,17 @@ Uploads::~Uploads() {
 
 Matrix Uploads::rows(const Matrix& from, const std::int64_t* rows, std::int64_t begin,
                      std::int64_t count, void* to) {
-  const std::int64_t size = row_bytes(from), step = bytes_ / size;
+  const std::int64_t size = row_bytes(from);
+  const Matrix contiguous{to, count, from.cols, from.cols, 1, from.dtype, true};
+  if (from.on_card) {
+    if (!rows) return part(from, begin, count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      on_.check(on_.card().copy(on_.queue(), static_cast<char*>(to) + i * size,
+                                part(from, rows[i], 1).data, size));
+    }
+    return contiguous;
+  }
+  const std::int64_t step = bytes_ / size;
   for (std::int64_t start = 0; start < count; start += step) {
     const std::int64_t some = std::min(step, count - start);
     char* const buffer = buffers_[turn_].data();
@@ -102,7 +158,7 @@ Matrix Uploads::rows(const Matrix& from, const std::int64_t* rows, std::int64_t 
     on_.check(on_.card().mark(on_.queue(), &passed_[turn_]));
     turn_ ^= 1;
   }
-  return {to, count, from.cols, from.cols, 1, from.dtype};
+  return contiguous;
 }
 
 }  // namespace genmem::backends

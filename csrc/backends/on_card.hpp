@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "backends/cards.hpp"
 #include "backends/dispatch.hpp"
@@ -16,11 +17,11 @@ class CardError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A stream of the thread's current device, for the time of one call.
+// For the time of one call: the stream that the plan names, or one of its own of the thread's
+// current device.
 class OnCard {
  public:
-  explicit OnCard(Isa isa) : OnCard(kernels_of_card(isa)) {}
-  explicit OnCard(const CardKernels& table);
+  explicit OnCard(const Plan& plan);
   ~OnCard();
   OnCard(const OnCard&) = delete;
   OnCard& operator=(const OnCard&) = delete;
@@ -33,11 +34,16 @@ class OnCard {
   void check(const char* error) const;
   void wait() const { check(card().wait(queue_)); }
 
+  void* allocate(std::int64_t bytes) const;
+  void release(void* memory) const;
+
   // Bytes that a call may take: most of what is free, or `memory` on the emulated card.
   std::int64_t room(std::int64_t memory) const;
 
  private:
   const CardKernels& table_;
+  const CardPlace& place_;
+  int device_before_ = 0;
   Queue queue_{};
 };
 
@@ -46,11 +52,9 @@ template <class T>
 class CardArray {
  public:
   CardArray(const OnCard& on, std::int64_t count) : on_(on), count_(count) {
-    void* memory = nullptr;
-    on_.check(on_.card().allocate(on_.queue(), &memory, bytes(count > 0 ? count : 1)));
-    data_ = static_cast<T*>(memory);
+    data_ = static_cast<T*>(on_.allocate(bytes(count > 0 ? count : 1)));
   }
-  ~CardArray() { on_.card().release(on_.queue(), data_); }
+  ~CardArray() { on_.release(data_); }
   CardArray(const CardArray&) = delete;
   CardArray& operator=(const CardArray&) = delete;
 
@@ -95,7 +99,7 @@ class PinnedArray {
 };
 
 // Rows of the host's matrices of any strides, to the card: gathered by the threads of the plan into
-// one of two pinned buffers while the other one is on its way.
+// one of two pinned buffers while the other one is on its way. Rows that are there stay.
 class Uploads {
  public:
   // For these matrices.
@@ -104,8 +108,8 @@ class Uploads {
   Uploads(const Uploads&) = delete;
   Uploads& operator=(const Uploads&) = delete;
 
-  // Rows begin .. begin + count - 1, or of `rows` those entries, contiguous at `to`: as the matrix
-  // that it returns.
+  // Rows begin .. begin + count - 1, or the `count` listed in `rows`, as the matrix that it
+  // returns: contiguous at `to`, or where they lie on the card.
   Matrix rows(const Matrix& from, const std::int64_t* rows, std::int64_t begin, std::int64_t count,
               void* to);
 
@@ -120,5 +124,13 @@ class Uploads {
 
 std::int64_t item_bytes(Dtype dtype);
 std::int64_t row_bytes(const Matrix& m);
+// What it takes to put a row on the card: nothing where it is there.
+std::int64_t upload_bytes(const Matrix& m);
+
+// Rows first .. first + count - 1.
+Matrix part(const Matrix& m, std::int64_t first, std::int64_t count);
+
+// At most `most` rows of a matrix on the card, evenly spaced, on the host in `memory`.
+Matrix some_rows(const OnCard& on, const Matrix& m, std::int64_t most, std::vector<char>& memory);
 
 }  // namespace genmem::backends

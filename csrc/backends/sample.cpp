@@ -8,9 +8,6 @@ namespace genmem::backends {
 
 namespace {
 
-// A power of two: the mean of so many bytes is exact, so that expanded distances of bytes are too.
-constexpr std::int64_t kSample = 1024;
-
 // visit(c, value) for every entry of every sampled row.
 template <class T, class Visit>
 void visit_rows(const Matrix& m, const Visit& visit) {

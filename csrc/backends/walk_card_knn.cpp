@@ -30,7 +30,8 @@ struct CardCut {
     const std::int64_t query_bytes = CardRows::bytes(frame, queries) + 24 * capacity + 32 * k + 32;
     const auto fitting = [](std::int64_t bytes, std::int64_t each, std::int64_t least,
                             std::int64_t all) {
-      return std::min(all, std::max(least, bytes / each / kCardTile * kCardTile));
+      const std::int64_t fit = bytes / std::max<std::int64_t>(1, each) / kCardTile * kCardTile;
+      return std::min(all, std::max(least, fit));
     };
     points_of_a_block =
         fitting(room / 2, point_bytes, std::max(kScreenedPoints, first), points.rows);
@@ -180,12 +181,12 @@ bool card_knn(const Plan& plan, const Matrix& queries, const Matrix& points,
               const std::int64_t* exclude, std::int64_t k, double* sq, std::int64_t* index) {
   plan.stats->pairs += queries.rows * points.rows;
   if (queries.rows == 0) return true;
-  const OnCard on(plan.isa);
+  const OnCard on(plan);
   Uploads uploads(on, plan, queries, points);
   if (k > kCardNeighbours) {
     return by_all_distances(on, uploads, plan, queries, nullptr, points, exclude, k, sq, index);
   }
-  const CardFrame frame = card_frame(queries, points);
+  const CardFrame frame = card_frame(on, queries, points);
   plan.stats->screened = frame.screened;
   const CardCut cut(frame, queries, points, k, on.room(plan.memory));
   CardArray<float> centre(on, points.cols);

@@ -52,14 +52,6 @@ class Terms {
   std::unique_ptr<CardArray<double>> log_weight_, sq_scale_;
 };
 
-// Rows first .. first + count - 1 of a matrix on the card.
-Matrix part(const Matrix& m, std::int64_t first, std::int64_t count) {
-  Matrix some = m;
-  some.data = static_cast<const char*>(m.data) + first * m.row_stride * item_bytes(m.dtype);
-  some.rows = count;
-  return some;
-}
-
 }  // namespace
 
 bool card_log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
@@ -67,7 +59,7 @@ bool card_log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
   plan.stats->pairs += queries.rows * points.rows;
   plan.stats->distances += queries.rows * points.rows;
   if (queries.rows == 0) return true;
-  const OnCard on(plan.isa);
+  const OnCard on(plan);
   Uploads uploads(on, plan, queries, points);
   const Terms terms(on, density, points.rows);
   const auto bandwidths = static_cast<std::int64_t>(density.sq_bandwidths.size());
@@ -80,8 +72,8 @@ bool card_log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
       within(room, kChunk * row_bytes(points), 1, ceil_div(points.rows, kChunk));
   const std::int64_t rows = within(room, kChunk * 8, 32, std::min(batch, kMostRows));
   const std::int64_t block_rows = std::min(chunks * kChunk, points.rows);
-  const CardArray<char> left(on, batch * row_bytes(queries)),
-      right(on, block_rows * row_bytes(points));
+  const CardArray<char> left(on, batch * upload_bytes(queries)),
+      right(on, block_rows * upload_bytes(points));
   const CardArray<double> block(on, rows * std::min(kChunk, points.rows));
   CardArray<std::int64_t> skipped(on, batch);
   const CardArray<Slots> states(on, bandwidths * batch);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "backends/cards.hpp"
+#include "backends/on_card.hpp"
 #include "bindings/plan.hpp"
 #include "interop/views.hpp"
 
@@ -56,6 +57,23 @@ std::int64_t first_nonfinite_row(const py::array& array) {
   return -1;
 }
 
+// A matrix of a card as an array: for what is looked at when something is wrong.
+py::array on_host(const py::object& array, const std::string& backend, const py::object& place) {
+  const Matrix m = interop::rows(array, "on_host", "array");
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, 1, &stats, backends::kMemory, place);
+  std::vector<char> memory;
+  if (m.rows > 0) {
+    const backends::OnCard on(how);
+    backends::some_rows(on, m, m.rows, memory);
+  }
+  const py::dtype type = m.dtype == Dtype::float32   ? py::dtype::of<float>()
+                         : m.dtype == Dtype::float64 ? py::dtype::of<double>()
+                                                     : py::dtype::of<std::uint8_t>();
+  const std::int64_t rows = static_cast<std::int64_t>(memory.size()) / backends::row_bytes(m);
+  return py::array(type, {rows, m.cols}, memory.data());
+}
+
 }  // namespace
 
 void bind_config(py::module_& m) {
@@ -68,6 +86,7 @@ void bind_config(py::module_& m) {
   m.def("runs", &runs, py::arg("backend"), py::arg("operation"));
   m.def("chosen_backend", &chosen_backend, py::arg("backend"));
   m.def("default_threads", &backends::default_threads);
+  m.def("on_host", &on_host, py::arg("array"), py::arg("backend"), py::arg("place"));
   m.def("first_nonfinite_row", &first_nonfinite_row, py::arg("array"));
 }
 

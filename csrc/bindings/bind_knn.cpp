@@ -7,11 +7,11 @@ namespace genmem::bindings {
 
 namespace {
 
-py::tuple knn(const py::array& queries, const py::array& points, std::int64_t k,
+py::tuple knn(const py::object& queries, const py::object& points, std::int64_t k,
               const std::optional<py::array>& exclude, const std::string& backend, int threads,
-              std::int64_t memory) {
-  const Matrix q = interop::matrix(queries, "knn", "queries");
-  const Matrix x = interop::matrix(points, "knn", "points");
+              std::int64_t memory, const py::object& place) {
+  const Matrix q = interop::rows(queries, "knn", "queries");
+  const Matrix x = interop::rows(points, "knn", "points");
   interop::same_width(q, x, "knn");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "knn", "exclude") : nullptr;
@@ -20,7 +20,7 @@ py::tuple knn(const py::array& queries, const py::array& points, std::int64_t k,
   double* sq_out = sq.mutable_data();
   std::int64_t* index_out = index.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats, memory);
+  const backends::Plan how = plan(backend, threads, &stats, memory, place);
   run([&] { return backends::knn(how, q, x, skip, k, sq_out, index_out); });
   return py::make_tuple(sq, index, as_tuple(stats));
 }
@@ -42,15 +42,15 @@ py::tuple radius_counts(const py::array& queries, const py::array& points,
   return py::make_tuple(counts, as_tuple(stats));
 }
 
-py::array_t<double> sq_distances(const py::array& queries, const py::array& points,
-                                 const std::string& backend, int threads) {
-  const Matrix q = interop::matrix(queries, "sq_distances", "queries");
-  const Matrix x = interop::matrix(points, "sq_distances", "points");
+py::array_t<double> sq_distances(const py::object& queries, const py::object& points,
+                                 const std::string& backend, int threads, const py::object& place) {
+  const Matrix q = interop::rows(queries, "sq_distances", "queries");
+  const Matrix x = interop::rows(points, "sq_distances", "points");
   interop::same_width(q, x, "sq_distances");
   py::array_t<double> sq({q.rows, x.rows});
   double* out = sq.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, backends::kMemory, place);
   run([&] { return backends::sq_distances(how, q, x, out); });
   return sq;
 }
@@ -59,12 +59,12 @@ py::array_t<double> sq_distances(const py::array& queries, const py::array& poin
 
 void bind_knn(py::module_& m) {
   m.def("knn", &knn, py::arg("queries"), py::arg("points"), py::arg("k"), py::arg("exclude"),
-        py::arg("backend"), py::arg("threads"), py::arg("memory"));
+        py::arg("backend"), py::arg("threads"), py::arg("memory"), py::arg("place"));
   m.def("radius_counts", &radius_counts, py::arg("queries"), py::arg("points"),
         py::arg("sq_radius"), py::arg("exclude"), py::arg("backend"), py::arg("threads"),
         py::arg("memory"));
   m.def("sq_distances", &sq_distances, py::arg("queries"), py::arg("points"), py::arg("backend"),
-        py::arg("threads"));
+        py::arg("threads"), py::arg("place"));
 }
 
 }  // namespace genmem::bindings

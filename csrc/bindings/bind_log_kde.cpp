@@ -22,14 +22,14 @@ KernelKind kernel_kind(const std::string& name) {
                         "'linear' or 'cosine' is wanted");
 }
 
-py::tuple log_kde(const py::array& queries, const py::array& points, const std::string& kernel,
+py::tuple log_kde(const py::object& queries, const py::object& points, const std::string& kernel,
                   const std::vector<double>& sq_bandwidths,
                   const std::optional<py::array>& log_weights,
                   const std::optional<py::array>& sq_scales,
                   const std::optional<py::array>& exclude, const std::string& backend, int threads,
-                  std::int64_t memory) {
-  const Matrix q = interop::matrix(queries, "log_kde", "queries");
-  const Matrix x = interop::matrix(points, "log_kde", "points");
+                  std::int64_t memory, const py::object& place) {
+  const Matrix q = interop::rows(queries, "log_kde", "queries");
+  const Matrix x = interop::rows(points, "log_kde", "points");
   interop::same_width(q, x, "log_kde");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "log_kde", "exclude") : nullptr;
@@ -40,7 +40,7 @@ py::tuple log_kde(const py::array& queries, const py::array& points, const std::
   const auto bandwidths = static_cast<std::int64_t>(sq_bandwidths.size());
   std::vector<Slots> slots(static_cast<std::size_t>(bandwidths * q.rows));
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats, memory);
+  const backends::Plan how = plan(backend, threads, &stats, memory, place);
   run([&] { return backends::log_kde(how, q, x, skip, density, slots.data()); });
   py::array_t<double> top({bandwidths, q.rows}), rest({bandwidths, q.rows});
   py::array_t<std::int64_t> index({bandwidths, q.rows});
@@ -81,7 +81,7 @@ py::tuple kde_gradient(const py::array& queries, const py::array& points, double
 void bind_log_kde(py::module_& m) {
   m.def("log_kde", &log_kde, py::arg("queries"), py::arg("points"), py::arg("kernel"),
         py::arg("sq_bandwidths"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("exclude"),
-        py::arg("backend"), py::arg("threads"), py::arg("memory"));
+        py::arg("backend"), py::arg("threads"), py::arg("memory"), py::arg("place"));
   m.def("kde_gradient", &kde_gradient, py::arg("queries"), py::arg("points"),
         py::arg("sq_bandwidth"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("log_sum"),
         py::arg("exclude"), py::arg("backend"), py::arg("threads"), py::arg("memory"));

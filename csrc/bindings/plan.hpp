@@ -6,6 +6,8 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "backends/dispatch.hpp"
 
@@ -13,14 +15,50 @@ namespace genmem::bindings {
 
 namespace py = pybind11;
 
+// Where on a card: None, or (device, stream, streams to wait for, memory or None), memory with
+// allocate(bytes) -> address and release(address).
+inline backends::CardPlace card_place(const py::object& place) {
+  backends::CardPlace to;
+  if (place.is_none()) return to;
+  const auto [device, stream, before, memory] =
+      place.cast<std::tuple<int, std::uintptr_t, std::vector<std::uintptr_t>, py::object>>();
+  to.given = true;
+  to.device = device;
+  to.stream = reinterpret_cast<void*>(stream);
+  for (const std::uintptr_t one : before) to.before.push_back(reinterpret_cast<void*>(one));
+  if (memory.is_none()) return to;
+  // `place` outlives the call, so the object is not kept: a walk copies and drops functions without
+  // the GIL.
+  PyObject* const store = memory.ptr();
+  to.allocate = [store](std::int64_t bytes) {
+    const py::gil_scoped_acquire gil;
+    const py::object address = py::handle(store).attr("allocate")(bytes);
+    return reinterpret_cast<void*>(address.cast<std::uintptr_t>());
+  };
+  to.release = [store](void* address) {
+    const py::gil_scoped_acquire gil;
+    // A release that fails is told, but cannot be thrown: memory is given back on the way out.
+    try {
+      py::handle(store).attr("release")(reinterpret_cast<std::uintptr_t>(address));
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable("genmem: memory of a card");
+    }
+  };
+  return to;
+}
+
 inline backends::Plan plan(const std::string& backend, int threads, backends::Stats* stats,
-                           std::int64_t memory = backends::kMemory) {
-  return {backends::choose(backend), threads,
+                           std::int64_t memory = backends::kMemory,
+                           const py::object& place = py::none()) {
+  return {backends::choose(backend),
+          threads,
           [] {
             const py::gil_scoped_acquire gil;
             return PyErr_CheckSignals() != 0;
           },
-          stats, memory};
+          stats,
+          memory,
+          card_place(place)};
 }
 
 // (screened, pairs, distances, strange)

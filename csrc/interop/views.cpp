@@ -1,7 +1,10 @@
 #include "interop/views.hpp"
 
+#include <pybind11/stl.h>
+
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace genmem::interop {
 
@@ -95,6 +98,39 @@ Matrix matrix(const py::array& array, const char* operation, const char* argumen
           array.strides(0) / item,
           array.strides(1) / item,
           dtype};
+}
+
+Matrix rows(const py::object& array, const char* operation, const char* argument) {
+  if (py::isinstance<py::array>(array)) {
+    return matrix(py::reinterpret_borrow<py::array>(array), operation, argument);
+  }
+  const py::dict interface = array.attr("__cuda_array_interface__");
+  const auto shape = interface["shape"].cast<std::vector<std::int64_t>>();
+  if (shape.size() != 2) refuse(operation, argument, "has no two axes (rows, d)");
+  const auto type = interface["typestr"].cast<std::string>();
+  const auto dtype = type == "<f4"   ? Dtype::float32
+                     : type == "<f8" ? Dtype::float64
+                     : type == "|u1" ? Dtype::uint8
+                                     : static_cast<Dtype>(-1);
+  if (dtype == static_cast<Dtype>(-1)) {
+    refuse(operation, argument, "has type " + type + "; float32, float64 or uint8 is wanted");
+  }
+  const std::int64_t item = dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 1;
+  std::vector<std::int64_t> strides{shape[1] * item, item};
+  if (interface.contains("strides") && !interface["strides"].is_none()) {
+    strides = interface["strides"].cast<std::vector<std::int64_t>>();
+  }
+  if (strides[0] % item != 0 || strides[0] < 0 || (strides[1] != item && shape[1] > 1)) {
+    refuse(operation, argument, "has rows that do not lie in one piece, one behind another");
+  }
+  const auto address = interface["data"].cast<py::tuple>()[0].cast<std::uintptr_t>();
+  return {reinterpret_cast<const void*>(address),
+          shape[0],
+          shape[1],
+          strides[0] / item,
+          1,
+          dtype,
+          true};
 }
 
 const std::int64_t* indices(const py::array& array, std::int64_t size, const char* operation,

@@ -15,6 +15,9 @@ namespace py = pybind11;
 // A two-dimensional float32, float64 or uint8 array of any strides, not copied.
 Matrix matrix(const py::array& array, const char* operation, const char* argument);
 
+// The same, or a matrix on a card: any object with __cuda_array_interface__.
+Matrix rows(const py::object& array, const char* operation, const char* argument);
+
 // A contiguous int64 / float64 vector of `size` entries.
 const std::int64_t* indices(const py::array& array, std::int64_t size, const char* operation,
                             const char* argument);

@@ -14,6 +14,7 @@ struct Matrix {
   int64_t row_stride;  // in elements; may be negative or zero
   int64_t col_stride;
   Dtype dtype;
+  bool on_card = false;  // the memory is a card's; no kernel of the processor may read it
 };
 
 }  // namespace genmem

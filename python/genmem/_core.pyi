@@ -6,11 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem.errors import BackendError
+from genmem.kernels.card_arrays import CardMemory, CardRows
 
 _Array = npt.NDArray[Any]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _Stats = tuple[bool, int, int, bool]
+_Rows = _Array | CardRows
+_Place = tuple[int, int, list[int], CardMemory | None]
 _Layer = tuple[_Array, _Array, _Array, bool]
 
 compiler: str
@@ -23,15 +26,17 @@ def card_states() -> dict[str, str]: ...
 def runs(backend: str, operation: str) -> bool: ...
 def chosen_backend(backend: str) -> str: ...
 def default_threads() -> int: ...
+def on_host(array: _Rows, backend: str, place: _Place | None) -> _Array: ...
 def first_nonfinite_row(array: _Array) -> int: ...
 def knn(
-    queries: _Array,
-    points: _Array,
+    queries: _Rows,
+    points: _Rows,
     k: int,
     exclude: _Array | None,
     backend: str,
     threads: int,
     memory: int,
+    place: _Place | None,
 ) -> tuple[_Float64, _Int64, _Stats]: ...
 def radius_counts(
     queries: _Array,
@@ -42,10 +47,12 @@ def radius_counts(
     threads: int,
     memory: int,
 ) -> tuple[_Int64, _Stats]: ...
-def sq_distances(queries: _Array, points: _Array, backend: str, threads: int) -> _Float64: ...
+def sq_distances(
+    queries: _Rows, points: _Rows, backend: str, threads: int, place: _Place | None
+) -> _Float64: ...
 def log_kde(
-    queries: _Array,
-    points: _Array,
+    queries: _Rows,
+    points: _Rows,
     kernel: str,
     sq_bandwidths: list[float],
     log_weights: _Array | None,
@@ -54,6 +61,7 @@ def log_kde(
     backend: str,
     threads: int,
     memory: int,
+    place: _Place | None,
 ) -> tuple[_Float64, _Int64, _Float64, _Stats]: ...
 def kde_gradient(
     queries: _Array,

@@ -31,6 +31,13 @@ class SupportsDLPack(Protocol):
     def __dlpack__(self, **kwargs: Any) -> Any: ...
 
 
+class Typed(Protocol):
+    """Whatever tells the type of its elements."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+
 Readable: TypeAlias = npt.ArrayLike | SupportsDLPack
 
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
@@ -62,14 +69,14 @@ def read_rows(operation: str, argument: str, value: Readable) -> AnyArray:
 
 
 def answer(array: AnyArray, caller: Readable) -> Any:
-    """`array` in the library of `caller`: a torch tensor for a tensor, else NumPy."""
+    """`array` in the library of `caller`: a torch tensor on a tensor's device, else NumPy."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(caller, torch.Tensor):
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(np.ascontiguousarray(array)).to(caller.device)
     return array
 
 
-def float_type(array: AnyArray) -> np.dtype[np.floating]:
+def float_type(array: Typed) -> np.dtype[np.floating]:
     """The float type of an answer about `array`: float32 stays, all others give float64."""
     return np.dtype(np.float32) if array.dtype == np.float32 else np.dtype(np.float64)
 
@@ -82,7 +89,7 @@ def _foreign(operation: str, argument: str, value: Readable) -> AnyArray:
     if torch is not None and isinstance(value, torch.Tensor):
         if value.device.type != "cpu":
             raise BackendError(
-                f"{operation}: {argument} is on {value.device}; this build reads arrays on the CPU"
+                f"{operation}: {argument} is on {value.device}; arrays on the CPU are wanted"
             )
         plain = value.detach()
         return np.from_dlpack(plain.float() if plain.dtype == torch.bfloat16 else plain)

@@ -60,6 +60,20 @@ const char* download(const Queue&, void* host, const void* card, int64_t bytes) 
   return nullptr;
 }
 
+const char* copy(const Queue&, void* to, const void* from, int64_t bytes) {
+  memcpy(to, from, static_cast<size_t>(bytes));
+  return nullptr;
+}
+
+const char* download_rows(const Queue&, void* host, const void* card, int64_t pitch, int64_t bytes,
+                          int64_t rows) {
+  for (int64_t i = 0; i < rows; ++i) {
+    memcpy(static_cast<char*>(host) + i * bytes, static_cast<const char*>(card) + i * pitch,
+           static_cast<size_t>(bytes));
+  }
+  return nullptr;
+}
+
 const char* fill(const Queue&, void* card, int byte, int64_t bytes) {
   memset(card, byte, static_cast<size_t>(bytes));
   return nullptr;
@@ -76,9 +90,9 @@ const char* wait(const Queue&) { return nullptr; }
 }  // namespace
 
 const Card& card() {
-  static const Card table{"cuda-emulated", devices,  current, enter,    open,  close,
-                          free_bytes,      allocate, release, pin,      unpin, upload,
-                          download,        fill,     mark,    wait_for, drop,  wait};
+  static const Card table{"cuda-emulated", devices, current, enter,    open,   close,    free_bytes,
+                          allocate,        release, pin,     unpin,    upload, download, copy,
+                          download_rows,   fill,    mark,    wait_for, drop,   wait};
   return table;
 }
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem import _core
-from genmem.arrays import AnyArray, Readable, answer, float_type, read
+from genmem.arrays import AnyArray, Readable, answer, float_type
+from genmem.kernels.card_arrays import place_of
 from genmem.kernels.native import (
     MEMORY,
     Exclude,
@@ -16,6 +17,8 @@ from genmem.kernels.native import (
     check_if_strange,
     checked_memory,
     excluded,
+    read_anywhere,
+    rows_anywhere,
     rows_pair,
 )
 from genmem.kernels.work import Work
@@ -88,7 +91,9 @@ def knn(
 
     D_ij = sum_c (q_ic - x_jc)^2; the k smallest of (D_ij, j) in lexicographic order; sqrt(D_ij)
 
-    queries       (M, d)  float32, float64 or uint8, any strides, memory maps included
+    queries       (M, d)  float32, float64 or uint8, any strides, memory maps included. CUDA
+                  tensors, and what has __cuda_array_interface__, are read on their card; the
+                  answer about a tensor lies there too
     points        (N, d)  N >= k, or N - 1 >= k where a point is left out
     exclude       None, "self" (row i of queries is row i of points), or (M,) indices, -1 for none
     backend       "auto" (of the processor), "serial", "avx2", "avx512", "amx", "neon", "cuda" or
@@ -111,7 +116,8 @@ def knn(
     sq, indices, work = _nearest(
         queries, points, k, exclude, backend, threads, assume_finite, memory
     )
-    distances = np.sqrt(sq, out=sq).astype(float_type(read("knn", "queries", queries)), copy=False)
+    q = read_anywhere("knn", "queries", queries)
+    distances = np.sqrt(sq, out=sq).astype(float_type(q), copy=False)
     found = Neighbors(answer(distances, queries), answer(indices, queries))
     return (found, work) if return_stats else found
 
@@ -141,17 +147,18 @@ def _nearest(
     assume_finite: bool,
     memory: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Work]:
-    q, x = rows_pair("knn", queries, points)
+    q, x = rows_anywhere("knn", queries, points)
     skip = excluded("knn", exclude, len(q), len(x))
     candidates = len(x) - (1 if skip is not None and (skip >= 0).any() else 0)
     if not 1 <= k <= candidates:
         raise ValueError(
             f"knn: k is {k}; 1..{candidates} is wanted, the number of points to choose from"
         )
-    chosen, count = backend_and_threads("knn", backend, threads)
-    sq, indices, done = _core.knn(q, x, int(k), skip, chosen, count, checked_memory("knn", memory))
+    chosen, count = backend_and_threads("knn", backend, threads, q, x)
+    budget, place = checked_memory("knn", memory), place_of("knn", {"queries": q, "points": x})
+    sq, indices, done = _core.knn(q, x, int(k), skip, chosen, count, budget, place)
     if not assume_finite:
-        check_if_strange("knn", q, x, done[3])
+        check_if_strange("knn", q, x, done[3], chosen)
     return sq, indices, Work(chosen, *done[:3])
 
 
@@ -202,10 +209,11 @@ def sq_distances(
 
     For tiles and small sets; `knn` and `log_kde` never hold an M x N array.
     """
-    q, x = rows_pair("sq_distances", queries, points)
-    chosen, count = backend_and_threads("sq_distances", backend, threads)
-    out: npt.NDArray[np.float64] = _core.sq_distances(q, x, chosen, count)
+    q, x = rows_anywhere("sq_distances", queries, points)
+    chosen, count = backend_and_threads("sq_distances", backend, threads, q, x)
+    place = place_of("sq_distances", {"queries": q, "points": x})
+    out: npt.NDArray[np.float64] = _core.sq_distances(q, x, chosen, count, place)
     if not assume_finite:
         seen = len(q) > 0 and np.isfinite(out[0]).all() and np.isfinite(out[:, 0]).all()
-        check_if_strange("sq_distances", q, x, not seen)
+        check_if_strange("sq_distances", q, x, not seen, chosen)
     return out

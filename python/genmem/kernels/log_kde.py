@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem import _core
-from genmem.arrays import AnyArray, Readable, answer
+from genmem.arrays import Readable, answer
+from genmem.errors import BackendError
+from genmem.kernels.card_arrays import CardRows, place_of
 from genmem.kernels.native import (
     MEMORY,
     Exclude,
+    Rows,
     backend_and_threads,
     check_if_strange,
     checked_memory,
     excluded,
-    rows_pair,
+    rows_anywhere,
 )
 from genmem.kernels.radial import log_normaliser
 from genmem.kernels.work import Work
@@ -199,6 +202,10 @@ def kde_gradient(
     call = _Call.read(
         "kde_gradient", queries, points, weights, exclude, point_scales, assume_finite
     )
+    if isinstance(call.queries, CardRows) or isinstance(call.points, CardRows):
+        raise BackendError(
+            "kde_gradient: queries or points are on a card; it reads the CPU's arrays"
+        )
     call.log_mass()
     slots, _ = call.slots(bandwidth, "gaussian", backend, threads, memory)
     chosen, count = backend_and_threads("kde_gradient", backend, threads)
@@ -224,8 +231,8 @@ class _Call:
     """Arguments of an operation that were read and checked."""
 
     operation: str
-    queries: AnyArray
-    points: AnyArray
+    queries: Rows
+    points: Rows
     weights: Float64 | None
     exclude: Int64 | None
     log_heights: Float64 | None  # log w_j - d log lambda_j
@@ -243,7 +250,7 @@ class _Call:
         point_scales: npt.ArrayLike | None,
         assume_finite: bool,
     ) -> _Call:
-        q, x = rows_pair(operation, queries, points)
+        q, x = rows_anywhere(operation, queries, points)
         w = _weights(operation, weights, len(x))
         scales = _scales(operation, point_scales, len(x))
         heights: Float64 | None = None
@@ -272,10 +279,11 @@ class _Call:
         squares = [_squared(self.operation, float(one)) for one in np.atleast_1d(h)]
         if self.sq_scales is not None:
             self._check_widths(np.atleast_1d(h))
-        chosen, count = backend_and_threads(self.operation, backend, threads)
+        q, x = self.queries, self.points
+        chosen, count = backend_and_threads(self.operation, backend, threads, q, x)
         top, index, rest, done = _core.log_kde(
-            self.queries,
-            self.points,
+            q,
+            x,
             kernel,
             squares,
             self.log_heights,
@@ -284,9 +292,10 @@ class _Call:
             chosen,
             count,
             checked_memory(self.operation, memory),
+            place_of(self.operation, {"queries": q, "points": x}),
         )
         if not self.assume_finite:
-            check_if_strange(self.operation, self.queries, self.points, done[3])
+            check_if_strange(self.operation, q, x, done[3], chosen)
         slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
         return slots, (chosen, *done[:3])
 

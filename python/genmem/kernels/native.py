@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem import _core
-from genmem.arrays import AnyArray, Readable, read_rows
+from genmem.arrays import AnyArray, Readable, read, read_rows
 from genmem.errors import BackendError
+from genmem.kernels.card_arrays import CardRows, card_rows, place_of
 
 Exclude: TypeAlias = str | npt.ArrayLike | None
 
@@ -17,15 +18,21 @@ Exclude: TypeAlias = str | npt.ArrayLike | None
 MEMORY = 3 << 26
 
 
-def backend_and_threads(operation: str, backend: str, threads: int | None) -> tuple[str, int]:
-    """The backend that will run and the number of threads.
+Rows: TypeAlias = AnyArray | CardRows
+
+
+def backend_and_threads(
+    operation: str, backend: str, threads: int | None, *arrays: Rows
+) -> tuple[str, int]:
+    """The backend that will run and the number of threads; for arrays on a card, "auto" is "cuda".
 
     Raises ValueError for a name that is no backend, threads < 1 or, where threads is None, an
     OMP_NUM_THREADS that is no number of threads; BackendError for a backend that this machine or
     this build cannot run, or that lacks the operation: an explicit one never falls back.
     """
     try:
-        chosen = _core.chosen_backend(backend)
+        on_card = any(isinstance(rows, CardRows) for rows in arrays)
+        chosen = _core.chosen_backend("cuda" if on_card and backend == "auto" else backend)
         count = _core.default_threads() if threads is None else int(threads)
     except _core.BackendUnavailable as error:
         raise BackendError(f"{operation}: {error}") from None
@@ -33,6 +40,11 @@ def backend_and_threads(operation: str, backend: str, threads: int | None) -> tu
         raise ValueError(f"{operation}: {error}") from None
     if not _core.runs(chosen, operation):
         raise BackendError(f"{operation}: backend '{chosen}' has no kernels of this operation yet")
+    if on_card and chosen not in _core.card_states():
+        raise BackendError(
+            f"{operation}: backend '{chosen}' reads arrays on the CPU; queries or points are on a "
+            "card"
+        )
     if count < 1:
         raise ValueError(f"{operation}: threads is {threads}; at least 1 is wanted")
     return chosen, count
@@ -49,6 +61,32 @@ def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[AnyA
     """Queries and points as readable matrices of one width, points not empty."""
     q = read_rows(operation, "queries", queries)
     x = q if points is queries else read_rows(operation, "points", points)
+    check_pair(operation, q, x)
+    return q, x
+
+
+def read_anywhere(operation: str, argument: str, value: Readable) -> Rows:
+    """`value` as the kernels can read it, on the CPU or on a card."""
+    there = card_rows(operation, argument, value)
+    return read(operation, argument, value) if there is None else there
+
+
+def rows_anywhere(operation: str, queries: Readable, points: Readable) -> tuple[Rows, Rows]:
+    """`rows_pair`, of which either may be on a card."""
+    q = read_anywhere(operation, "queries", queries)
+    x = q if points is queries else read_anywhere(operation, "points", points)
+    for name, rows in (("queries", q), ("points", x)):
+        if rows.ndim != 2 or rows.shape[1] == 0:
+            raise ValueError(
+                f"{operation}: {name} has shape {rows.shape}; "
+                "two axes (rows, d) with d >= 1 are wanted"
+            )
+    check_pair(operation, q, x)
+    return q, x
+
+
+def check_pair(operation: str, q: Rows, x: Rows) -> None:
+    """Raises ValueError unless the widths agree and there is a point."""
     if q.shape[1] != x.shape[1]:
         raise ValueError(
             f"{operation}: points has shape {x.shape} but queries has shape {q.shape}; "
@@ -56,18 +94,22 @@ def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[AnyA
         )
     if len(x) == 0:
         raise ValueError(f"{operation}: points is empty; at least 1 row is wanted")
-    return q, x
 
 
-def check_if_strange(operation: str, q: AnyArray, x: AnyArray, strange: bool) -> None:
+def check_if_strange(
+    operation: str, q: Rows, x: Rows, strange: bool, backend: str = "auto"
+) -> None:
     """`check_finite` of points and queries that a kernel found strange, or did not look at.
 
     A kernel tells on the way what a scan of its own would read all rows for.
     """
     if strange or len(q) == 0:
-        check_finite(operation, "points", x)
-        if q is not x:
-            check_finite(operation, "queries", q)
+        place = place_of(operation, {"queries": q, "points": x})
+        for name, rows in (("points", x), ("queries", q)):
+            if name == "queries" and q is x:
+                continue
+            host = _core.on_host(rows, backend, place) if isinstance(rows, CardRows) else rows
+            check_finite(operation, name, host)
 
 
 def check_finite(operation: str, argument: str, rows: AnyArray) -> None:
