@@ -1,0 +1,222 @@
+"""Each operation on a card beside what torch does there: time, share of torch.matmul, error.
+
+    python benchmarks/card.py --results card.md
+
+A rival is the usual way in torch: |x|^2 + |y|^2 - 2xy by a matrix product in float32, with and
+without TF32, or torch.cdist, and the epilogue behind it, queries in blocks that fit. Answers are
+compared with float64 of the processor for some of the queries before a clock starts: distances in
+units of the data, densities in nats. Shares are multiply-adds per second over those of torch.matmul
+of the same shape, in bfloat16 for what is screened, else in float64. All times are of the device
+alone, tensors on it already, the least of several.
+
+--backend cuda-emulated tries the script itself, on the processor and a small problem: the times
+then mean nothing.
+"""
+
+import argparse
+import math
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+import genmem
+from genmem import kernels
+
+CHECKED = 50  # queries
+ROUNDS = 5
+BLOCK = 2048  # queries of a rival at a time
+
+
+class Row(NamedTuple):
+    problem: str
+    contender: str
+    seconds: float
+    error: float
+    share: float | None
+
+
+class Problem(NamedTuple):
+    name: str
+    queries: torch.Tensor
+    points: torch.Tensor
+
+    @property
+    def products(self) -> float:
+        return float(len(self.queries)) * len(self.points) * self.points.shape[1]
+
+
+def least(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest round, the first one left out."""
+    best = math.inf
+    for number in range(ROUNDS + 1):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if number:
+            best = min(best, time.perf_counter() - started)
+    return best
+
+
+def problems(device: torch.device, small: bool) -> list[Problem]:
+    """Copies, near-copies and fresh queries in turn."""
+    shapes = [(40, 2500, 40)] if small else [(10_000, 60_000, 784), (10_000, 60_000, 64)]
+    made = []
+    for m, n, d in shapes:
+        rng = np.random.default_rng(d)
+        points = rng.standard_normal((n, d)).astype(np.float32)
+        queries = rng.standard_normal((m, d)).astype(np.float32)
+        queries[::3] = points[rng.integers(0, n, len(queries[::3]))]
+        queries[1::3] = queries[::3][: len(queries[1::3])] + np.float32(1e-3)
+        name = f"d={d} M={m:,} N={n:,}"
+        made.append(
+            Problem(name, torch.from_numpy(queries).to(device), torch.from_numpy(points).to(device))
+        )
+    return made
+
+
+def expanded(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Squared distances by a matrix product."""
+    sq = (x * x).sum(1, keepdim=True) + (y * y).sum(1) - 2 * (x @ y.T)
+    return sq.clamp_(min=0)
+
+
+def in_blocks(queries: torch.Tensor, one: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    return torch.cat([one(queries[i : i + BLOCK]) for i in range(0, len(queries), BLOCK)])
+
+
+def product_seconds(p: Problem, dtype: torch.dtype) -> float:
+    x, y = p.queries.to(dtype), p.points.to(dtype)
+    out = torch.empty(min(BLOCK, len(x)), len(y), dtype=dtype, device=x.device)
+
+    def run() -> None:
+        for i in range(0, len(x), BLOCK):
+            some = x[i : i + BLOCK]
+            torch.matmul(some, y.T, out=out[: len(some)])
+
+    return least(run, x.device)
+
+
+def knn_rows(p: Problem, backend: str) -> list[Row]:
+    k = 10
+    some, points = p.queries[:CHECKED].cpu().numpy(), p.points.cpu().numpy()
+    truth = np.sqrt(kernels.nearest_sq(some, points, k)[0])
+    contenders: dict[str, tuple[Callable[[], torch.Tensor], torch.dtype | None]] = {
+        f"genmem {backend}": (
+            lambda: torch.as_tensor(kernels.knn(p.queries, p.points, k, backend=backend).distances),
+            torch.bfloat16,
+        ),
+        "torch.cdist, topk": (
+            lambda: in_blocks(
+                p.queries, lambda x: torch.cdist(x, p.points).topk(k, largest=False).values
+            ),
+            None,
+        ),
+        "torch product, topk": (
+            lambda: in_blocks(
+                p.queries, lambda x: expanded(x, p.points).topk(k, largest=False).values.sqrt()
+            ),
+            None,
+        ),
+    }
+    return [
+        row
+        for name, (run, peer) in contenders.items()
+        for row in timed(f"knn k={k} {p.name}", p, name, run, truth, peer)
+    ]
+
+
+def log_kde_rows(p: Problem, backend: str) -> list[Row]:
+    d, h = p.points.shape[1], 0.5
+    some, points = p.queries[:CHECKED].cpu().numpy(), p.points.cpu().numpy()
+    truth = kernels.log_kde(some, points, h)
+    norm = math.log(len(points)) + d * math.log(h * math.sqrt(2 * math.pi))
+    contenders: dict[str, tuple[Callable[[], torch.Tensor], torch.dtype | None]] = {
+        f"genmem {backend}": (
+            lambda: torch.as_tensor(kernels.log_kde(p.queries, p.points, h, backend=backend)),
+            torch.float64,
+        ),
+        "torch product, logsumexp": (
+            lambda: in_blocks(
+                p.queries,
+                lambda x: torch.logsumexp(-expanded(x, p.points) / (2 * h * h), 1) - norm,
+            ),
+            None,
+        ),
+    }
+    return [
+        row
+        for name, (run, peer) in contenders.items()
+        for row in timed(f"log_kde {p.name}", p, name, run, truth, peer)
+    ]
+
+
+def timed(
+    problem: str,
+    p: Problem,
+    name: str,
+    run: Callable[[], torch.Tensor],
+    truth: np.ndarray,
+    peer: torch.dtype | None,
+) -> list[Row]:
+    """One row for ours, whose share is against `peer`; two for a rival: float32 and TF32."""
+    rows = []
+    for tf32 in (False,) if peer else (False, True):
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        error = float(np.abs(run()[: len(truth)].cpu().numpy() - truth).max())
+        seconds = least(run, p.points.device)
+        share = product_seconds(p, peer) / seconds if peer else None
+        rows.append(Row(problem, name + (", TF32" if tf32 else ""), seconds, error, share))
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return rows
+
+
+def head(device: torch.device) -> list[str]:
+    """What ran: card, driver, versions."""
+    lines = [f"genmem {genmem.config()['genmem']}, {genmem.config()['cuda']['build']}"]
+    lines.append(f"torch {torch.__version__}, CUDA {torch.version.cuda}, {platform.platform()}")
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        lines.append(f"{card.name}, sm_{card.major}{card.minor}, {card.total_memory >> 30} GiB")
+    else:
+        lines.append("no card: the script was tried on the processor, and no time means anything")
+    return lines
+
+
+def table(rows: list[Row]) -> list[str]:
+    lines = [
+        "| problem | contender | ms | worst error | share of torch.matmul |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        share = "" if row.share is None else f"{row.share:.0%}"
+        numbers = f"{1e3 * row.seconds:.2f} | {row.error:.1e} | {share}"
+        lines.append(f"| {row.problem} | {row.contender} | {numbers} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A card beside torch on it.")
+    parser.add_argument("--backend", default="cuda", choices=["cuda", "cuda-emulated"])
+    parser.add_argument("--results", type=Path, help="append the table to this file")
+    asked = parser.parse_args()
+    device = torch.device("cuda" if asked.backend == "cuda" else "cpu")
+    rows = []
+    for one in problems(device, small=asked.backend != "cuda"):
+        rows += knn_rows(one, asked.backend) + log_kde_rows(one, asked.backend)
+    text = "\n".join([*head(device), "", *table(rows)]) + "\n"
+    print(text, end="")
+    if asked.results:
+        with asked.results.open("a") as out:
+            out.write(text)
+
+
+if __name__ == "__main__":
+    main()
