@@ -85,8 +85,10 @@ struct LayerPair {
 };
 
 // out (M, N); symmetric: x and y are the same samples, and only half of the blocks are computed.
+// tol: 0, or the error that a product may have relative to |G_i| |G_j|, which the fastest products
+// that keep it are taken for.
 bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
-              int64_t y_samples, bool symmetric, double* out);
+              int64_t y_samples, bool symmetric, double tol, double* out);
 
 // The strongest of each row.
 struct Strongest {

@@ -22,9 +22,11 @@ GENMEM_DECLARE(serial)
 GENMEM_DECLARE(avx2)
 GENMEM_DECLARE(avx512)
 namespace avx2 {
+TokenKernel coarse_products();
 ScreenKernel screen();
-}
+}  // namespace avx2
 namespace vnni {
+TokenKernel coarse_products();
 ScreenKernel screen();
 ScreenKernel screen_bytes();
 }  // namespace vnni
@@ -73,11 +75,18 @@ Kernels make(Isa isa) {
 
 }  // namespace
 
-GradDotScreen grad_dot_screen(Isa isa) {
+CoarseProducts coarse_products(Isa isa, double most) {
 #if defined(GENMEM_HAVE_X86)
-  if (isa == Isa::amx) return {amx::coarse_products(), 0x1p-8};
+  if (isa == Isa::amx && most >= kBfloatUnit) return {amx::coarse_products(), kBfloatUnit};
+  if (most >= kWholeUnit) {
+    const bool wide = isa == Isa::amx || isa == Isa::avx512;
+    if (wide && has_vnni()) return {vnni::coarse_products(), kWholeUnit};
+    if (isa == Isa::avx2) return {avx2::coarse_products(), kWholeUnit};
+  }
+#else
+  static_cast<void>(most);
 #endif
-  return {kernels(isa).float_products, 0x1p-22};
+  return {kernels(isa).float_products, kFloatUnit};
 }
 
 const Kernels& kernels(Isa isa) {

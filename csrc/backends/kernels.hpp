@@ -29,11 +29,12 @@ struct Kernels {
 // Of a processor; throws BackendUnavailable for a card: there the operation has no kernels.
 const Kernels& kernels(Isa isa);
 
-// Products of floats for a screen, and the unit roundoff of the factors that they multiply.
-struct GradDotScreen {
+// Products of floats, and the unit roundoff of the factors that they multiply.
+struct CoarseProducts {
   TokenKernel products;
   double unit;
 };
-GradDotScreen grad_dot_screen(Isa isa);
+// The fastest whose unit is at most `most`, at least kFloatUnit.
+CoarseProducts coarse_products(Isa isa, double most);
 
 }  // namespace genmem::backends

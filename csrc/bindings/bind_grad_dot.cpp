@@ -54,14 +54,14 @@ std::int64_t samples_of(const Layers& layers) {
 }
 
 py::array_t<double> grad_dot(const Layers& queries, const Layers& points, bool symmetric,
-                             const std::string& backend, int threads) {
+                             double tol, const std::string& backend, int threads) {
   const std::int64_t m = samples_of(queries), n = samples_of(points);
   const auto layers = pairs(queries, points, m, n);
   py::array_t<double> out({m, n});
   double* to = out.mutable_data();
   backends::Stats stats;
   const backends::Plan how = plan(backend, threads, &stats);
-  run([&] { return backends::grad_dot(how, layers, m, n, symmetric, to); });
+  run([&] { return backends::grad_dot(how, layers, m, n, symmetric, tol, to); });
   return out;
 }
 
@@ -132,7 +132,7 @@ py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& point
 
 void bind_grad_dot(py::module_& m) {
   m.def("grad_dot", &grad_dot, py::arg("queries"), py::arg("points"), py::arg("symmetric"),
-        py::arg("backend"), py::arg("threads"));
+        py::arg("tol"), py::arg("backend"), py::arg("threads"));
   m.def("grad_dot_top", &grad_dot_top, py::arg("queries"), py::arg("points"), py::arg("k"),
         py::arg("largest"), py::arg("query_scale"), py::arg("point_scale"), py::arg("screen"),
         py::arg("backend"), py::arg("threads"));

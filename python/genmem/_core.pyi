@@ -76,7 +76,12 @@ def kde_gradient(
     memory: int,
 ) -> tuple[_Float64, _Stats]: ...
 def grad_dot(
-    queries: list[_Layer], points: list[_Layer], symmetric: bool, backend: str, threads: int
+    queries: list[_Layer],
+    points: list[_Layer],
+    symmetric: bool,
+    tol: float,
+    backend: str,
+    threads: int,
 ) -> _Float64: ...
 def grad_dot_top(
     queries: list[_Layer],

@@ -62,7 +62,7 @@ std::vector<LongCall> long_calls(const Large& large, double* out,
          return kde_gradient(plan, queries, points, nullptr, density, zeros.data(), out);
        }},
       {"grad_dot",
-       [=](const backends::Plan& plan) { return grad_dot(plan, layers, 1, 1, false, out); }},
+       [=](const backends::Plan& plan) { return grad_dot(plan, layers, 1, 1, false, 0.0, out); }},
       {"grad_dot_diagonal",
        [=](const backends::Plan& plan) { return grad_dot_diagonal(plan, layers, 1, out); }},
   };
@@ -179,7 +179,7 @@ void check_nothing(Suite& suite) {
       return kde_gradient(plan, queries, points, nullptr, density, nullptr, nullptr);
     });
     check("grad_dot", [&](const backends::Plan& plan) {
-      return grad_dot(plan, {}, 0, 3, false, nullptr) && grad_dot_diagonal(plan, {}, 0, nullptr);
+      return grad_dot(plan, {}, 0, 3, false, 0.0, nullptr) && grad_dot_diagonal(plan, {}, 0, nullptr);
     });
   }
 }

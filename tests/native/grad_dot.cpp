@@ -143,11 +143,11 @@ void check(const Case& c, Suite& suite) {
     };
     const std::vector<double> got =
         same_by_threads(plain, c, c.m * c.n, [&](const backends::Plan& plan, double* out) {
-          return backends::grad_dot(plan, rectangle, c.m, c.n, false, out);
+          return backends::grad_dot(plan, rectangle, c.m, c.n, false, 0.0, out);
         });
     const std::vector<double> both =
         same_by_threads(plain, c, c.n * c.n, [&](const backends::Plan& plan, double* out) {
-          return backends::grad_dot(plan, square, c.n, c.n, true, out);
+          return backends::grad_dot(plan, square, c.n, c.n, true, 0.0, out);
         });
     for (std::size_t j = 0, at = 0; j < n; ++j) {
       for (std::size_t i = 0; i < m; ++i) within(plain, got[i * n + j], want[j * m + i]);

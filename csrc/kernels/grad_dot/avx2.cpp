@@ -2,6 +2,7 @@
 #include "kernels/grad_dot/block.hpp"
 #include "kernels/grad_dot/pair.hpp"
 #include "kernels/grad_dot/products.hpp"
+#include "kernels/grad_dot/whole.hpp"
 
 namespace genmem::GENMEM_ISA {
 
@@ -10,5 +11,6 @@ double grad_dot_pair(const GradDotPair& pair) { return grad_dot_pair_of<F64>(pai
 double grad_dot_size(const GradDotPair& pair) { return grad_dot_size_of<F64>(pair); }
 TokenKernel float_products() { return FloatProducts<F32, 6, 2>::kernel(); }
 TokenKernel double_products() { return DoubleProducts<F64, 6, 2>::kernel(); }
+TokenKernel coarse_products() { return WholeProducts<F32, PairSums>::kernel(); }
 
 }  // namespace genmem::GENMEM_ISA

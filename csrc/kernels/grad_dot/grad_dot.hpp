@@ -20,7 +20,9 @@
 //               |error| <= about 1e-6 |G_i| |G_j|, and a tenth of that for factors in disorder
 //             tiles: bfloat16 thrice, x = x1 + x2 + x3 exactly to 2^-24, six of the nine products
 //             (the others are below 2^-24), the small ones summed first: as float
-//             double: float64 throughout: |error| <= about (d + p) 2^-53 |G_i| |G_j| per layer
+//             whole: 16-bit integers with a step for every 64 features, |x - x_h| <= kWholeUnit
+//             |x|; exact sums of them in int32: for screens and for a tolerance double: float64
+//             throughout: |error| <= about (d + p) 2^-53 |G_i| |G_j| per layer
 // Order       a sum depends on the two samples alone: not on the block, the batch, the threads or
 //             where in them the samples stand. So a copy of a sample has the products of the
 //             sample.
@@ -36,6 +38,12 @@ inline constexpr int64_t kTokens = 512;       // rows of a block
 inline constexpr int64_t kVectors = 8;        // tokens of y that one chain sums
 inline constexpr int64_t kChain = 128;        // terms that one chain of float32 sums
 inline constexpr int64_t kTokenDepth = 2048;  // features packed at a time
+
+// Unit roundoffs of factors: float32 or as much in parts, 16-bit integers (sqrt(64) / 2 / 32,700,
+// and 2 % for what underflows), one bfloat16.
+inline constexpr double kFloatUnit = 0x1p-22;
+inline constexpr double kWholeUnit = 1.25e-4;
+inline constexpr double kBfloatUnit = 0x1p-8;
 
 struct TokenLayer {
   Matrix inputs;           // (tokens, d)

@@ -68,6 +68,7 @@ def grad_dot(
     cosine: bool = False,
     screen: bool = False,
     parts: Sequence[int] | None = None,
+    tol: float | None = None,
     backend: str = "auto",
     threads: int | None = None,
 ) -> FloatArray: ...
@@ -82,6 +83,7 @@ def grad_dot(
     cosine: bool = False,
     screen: bool = False,
     parts: None = None,
+    tol: None = None,
     backend: str = "auto",
     threads: int | None = None,
 ) -> TopInfluences: ...
@@ -95,6 +97,7 @@ def grad_dot(
     cosine: bool = False,
     screen: bool = False,
     parts: Sequence[int] | None = None,
+    tol: float | None = None,
     backend: str = "auto",
     threads: int | None = None,
 ) -> FloatArray | TopInfluences:
@@ -111,14 +114,19 @@ def grad_dot(
                may be among the k by a proven bound. The answer is that of float64, to the index
     parts      per layer the number of the part that it belongs to: a matrix for each part, as for
                layers (range(L)) or checkpoints. Not with k, nor with cosine
+    tol        from 1e-4 on, an error that is good enough: |error| <= tol |g_i| |g_j| is proven for
+               every entry (tol for a cosine; of parts, that of the part). Products in 16-bit
+               integers where they are faster and keep it (avx2; avx512 and amx with VNNI), then
+               in float32, then in float64. Not with k, which has `screen`
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
                is float32, else float64.
                |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or
                bytes are multiplied in float32, at 1e-6 (1e-5 at the very worst), and summed over
                layers in float64. An entry depends on its two samples alone, to the last bit
 
-    Raises ValueError for layers or token counts that do not agree, k outside 1..N or a non-finite
-    factor (layer and token named), BackendError if the named backend cannot run here.
+    Raises ValueError for layers or token counts that do not agree, k outside 1..N, tol outside
+    1e-4..1 or a non-finite factor (layer and token named), BackendError if the named backend cannot
+    run here.
     """
     if symmetric and points is not queries:
         raise ValueError(
@@ -128,14 +136,19 @@ def grad_dot(
         raise ValueError("grad_dot: parts are matrices of products; neither k nor cosine goes with")
     if screen and k is None:
         raise ValueError("grad_dot: screen=True, but k is None; a screen finds the k strongest")
+    if tol is not None and k is not None:
+        raise ValueError("grad_dot: tol is for all products; the k strongest have screen=True")
+    off = _checked_tol(tol)
     q, x, dtype = _sides(queries, points)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
     if parts is not None:
-        blocks = [_core.grad_dot(*some, symmetric, chosen, count) for some in _divided(q, x, parts)]
+        blocks = [
+            _core.grad_dot(*some, symmetric, off, chosen, count) for some in _divided(q, x, parts)
+        ]
         return np.stack(blocks).astype(dtype, copy=False)
     scales = _inverse_norms(q, x, chosen, count) if cosine else None
     if k is None:
-        out = _core.grad_dot(q, x, symmetric, chosen, count)
+        out = _core.grad_dot(q, x, symmetric, off, chosen, count)
         if scales is not None:
             out *= scales[0][:, None]
             out *= scales[1]
@@ -151,6 +164,7 @@ def grad_products(
     queries: Factors,
     points: Factors,
     *,
+    tol: float | None = None,
     backend: str = "auto",
     threads: int | None = None,
     assume_finite: bool = False,
@@ -161,7 +175,7 @@ def grad_products(
     """
     q, x, _ = _sides(queries, points, assume_finite)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
-    out: Float64 = _core.grad_dot(q, x, False, chosen, count)
+    out: Float64 = _core.grad_dot(q, x, False, _checked_tol(tol), chosen, count)
     return out
 
 
@@ -186,6 +200,13 @@ def grad_dot_diagonal(
     chosen, count = backend_and_threads("grad_dot_diagonal", backend, threads)
     out: Float64 = _core.grad_dot_diagonal(q, x, chosen, count)
     return out
+
+
+def _checked_tol(tol: float | None) -> float:
+    """0 for None; ValueError unless 1e-4 <= tol < 1, as float32 proves no less."""
+    if tol is not None and not 1e-4 <= tol < 1:
+        raise ValueError(f"grad_dot: tol is {tol}; 1e-4 <= tol < 1 is wanted")
+    return 0.0 if tol is None else float(tol)
 
 
 def pairs_take_tokens(tokens: int, d: int, p: int) -> bool:

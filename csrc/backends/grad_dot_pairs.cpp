@@ -1,0 +1,132 @@
+#include "backends/grad_dot_pairs.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "backends/walk.hpp"
+
+namespace genmem::backends {
+
+namespace {
+
+// Whether the rows may be read as they lie, and are wide enough, or few enough, for lanes of
+// features. A pair of samples of many tokens can take minutes, and is worked on in blocks.
+bool plain(const LayerPair& layer, int64_t token_pairs) {
+  for (int operand = 0; operand < 2; ++operand) {
+    const Matrix& x = operand == 0 ? layer.x.inputs : layer.x.gradients;
+    const Matrix& y = operand == 0 ? layer.y.inputs : layer.y.gradients;
+    if (x.dtype != y.dtype || x.dtype == Dtype::uint8) return false;
+    if (x.col_stride != 1 || y.col_stride != 1) return false;
+    if (x.cols < 16 && token_pairs > 64) return false;
+  }
+  return token_pairs <= 1 << 20;
+}
+
+// eps of a layer: see GradDotPairKernel. Chains of at most 2 kChain products, the sums of chains,
+// then of tokens.
+double error_of(double unit, const LayerPair& layer) {
+  const int64_t cols = std::max(layer.x.inputs.cols, layer.x.gradients.cols);
+  const double gamma = static_cast<double>(2 * kChain + cols / kChain + 64) * 0x1p-23;
+  const double e = (1.0 + unit) * (1.0 + unit) * (1.0 + gamma) - 1.0;
+  return (1.0 + e) * (1.0 + e) - 1.0;
+}
+
+}  // namespace
+
+double pair_product(const Kernels& kernels, const std::vector<LayerPair>& layers, int64_t i,
+                    int64_t j, double* scratch, Clock& clock) {
+  double sum = 0.0;
+  for (const LayerPair& layer : layers) {
+    const double bias = layer.bias ? 1.0 : 0.0;
+    const int64_t x_first = layer.x.offsets[i], x_last = layer.x.offsets[i + 1];
+    const int64_t y_first = layer.y.offsets[j], y_last = layer.y.offsets[j + 1];
+    if (plain(layer, (x_last - x_first) * (y_last - y_first))) {
+      sum += kernels.grad_dot_pair({layer.x, layer.y, bias, i, j});
+      if (!clock.go_on()) return sum;
+      continue;
+    }
+    GradDotBlock b{layer.x, layer.y, bias, 0, 0, 0, 0, i, j, &sum, 0, scratch};
+    for (b.x_token = x_first; b.x_token < x_last; b.x_token += kRows) {
+      b.rows = std::min(kRows, x_last - b.x_token);
+      for (b.y_token = y_first; b.y_token < y_last; b.y_token += kPoints) {
+        b.count = std::min(kPoints, y_last - b.y_token);
+        kernels.grad_dot(b);
+        if (!clock.go_on()) return sum;
+      }
+    }
+  }
+  return sum;
+}
+
+double finer(double unit, const std::vector<LayerPair>& layers) {
+  double ratio = 0.0;
+  for (const LayerPair& layer : layers) {
+    ratio = std::max(ratio, error_of(kFloatUnit, layer) / error_of(unit, layer));
+  }
+  return ratio;
+}
+
+bool sizes(const Plan& plan, const std::vector<LayerPair>& layers, double unit, bool x_side,
+           int64_t samples, std::vector<double>& out) {
+  const GradDotPairKernel size = kernels(plan.isa).grad_dot_size;
+  out.assign(static_cast<std::size_t>(samples), 0.0);
+  constexpr int64_t kSamples = 64;
+  const auto task = [&](int64_t number, int, Clock& clock) {
+    const int64_t end = std::min(samples, (number + 1) * kSamples);
+    for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
+      double sum = 0.0;
+      for (const LayerPair& layer : layers) {
+        const TokenLayer& side = x_side ? layer.x : layer.y;
+        const double nu = size({side, side, layer.bias ? 1.0 : 0.0, i, i});
+        sum += error_of(unit, layer) * nu * nu;
+      }
+      out[static_cast<std::size_t>(i)] = std::sqrt(sum) * (1.0 + 1e-9);
+    }
+  };
+  return run_tasks(ceil_div(samples, kSamples), plan.threads, task, plan.interrupted);
+}
+
+bool gains(const std::vector<LayerPair>& layers) {
+  double tokens = 0.0, all = 0.0;
+  for (const LayerPair& layer : layers) {
+    const double d = static_cast<double>(layer.x.inputs.cols);
+    const double p = static_cast<double>(layer.x.gradients.cols);
+    const double work = static_cast<double>(layer.x.inputs.rows) *
+                        static_cast<double>(layer.y.inputs.rows) * (d + p);
+    all += work;
+    if (p > 1.0) tokens += work;
+  }
+  return tokens > 0.6 * all;
+}
+
+bool ratios(const Plan& plan, const std::vector<LayerPair>& layers, double unit, bool x_side,
+            int64_t samples, std::vector<double>& out) {
+  std::vector<LayerPair> own = layers;
+  for (LayerPair& layer : own) (x_side ? layer.y : layer.x) = x_side ? layer.x : layer.y;
+  const Kernels& with = kernels(plan.isa);
+  out.assign(static_cast<std::size_t>(samples), 0.0);
+  constexpr int64_t kSamples = 64;
+  const int64_t tasks = ceil_div(samples, kSamples);
+  const PerWorker<double> scratch(workers(plan.threads, tasks), kProductScratch);
+  const auto task = [&](int64_t number, int worker, Clock& clock) {
+    const int64_t end = std::min(samples, (number + 1) * kSamples);
+    for (int64_t i = number * kSamples; i < end; ++i) {
+      double error = 0.0, square = 0.0;
+      for (const LayerPair& layer : own) {
+        const double nu = with.grad_dot_size({layer.x, layer.x, layer.bias ? 1.0 : 0.0, i, i});
+        error += error_of(unit, layer) * nu * nu;
+        // The gradient of a single token is as long as its size.
+        const bool single = layer.x.offsets[i + 1] - layer.x.offsets[i] <= 1;
+        square += single ? nu * nu : pair_product(with, {layer}, i, i, scratch.of(worker), clock);
+        if (!clock.go_on()) return;
+      }
+      if (error > 0.0) {
+        out[static_cast<std::size_t>(i)] =
+            square > 0.0 ? std::sqrt(error / square) * (1.0 + 1e-9) : HUGE_VAL;
+      }
+    }
+  };
+  return run_tasks(tasks, plan.threads, task, plan.interrupted);
+}
+
+}  // namespace genmem::backends

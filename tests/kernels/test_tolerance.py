@@ -1,0 +1,205 @@
+"""grad_dot to a tolerance: every entry within tol |g_i| |g_j|, whatever the numbers."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from budget import assert_within
+from genmem import _core, kernels, reference
+from genmem.kernels import Factors, LayerFactors
+from genmem.reference.grad_dot import gradients
+
+TOL = 1e-3
+# Wide, narrow, a bias, features beyond one run of integers and beyond one piece, p = 1.
+SHAPES = [(1, 300, 40, True), (4, 65, 129, True), (19, 5, 6, False), (2, 2100, 7, True)]
+
+
+def layer(
+    rng: np.random.Generator, counts: np.ndarray, d: int, p: int, bias: bool, make=None
+) -> LayerFactors:
+    make = make or (lambda shape: rng.standard_normal(shape))
+    total = int(counts.sum())
+    return LayerFactors(
+        f"{d} by {p}",
+        make((total, d)).astype(np.float32),
+        make((total, p)).astype(np.float32),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        bias,
+    )
+
+
+def ragged(rng: np.random.Generator, samples: int, shapes: list = SHAPES, make=None) -> Factors:
+    return Factors(
+        tuple(
+            layer(rng, rng.integers(0, 2 * tokens + 1, samples), d, p, bias, make)
+            for tokens, d, p, bias in shapes
+        )
+    )
+
+
+def norms(of: Factors) -> np.ndarray:
+    return np.sqrt(sum((gradients(x) ** 2).sum(1) for x in of.layers))
+
+
+def allowed(queries: Factors, points: Factors, tol: float = TOL) -> np.ndarray:
+    return tol * np.outer(norms(queries), norms(points)) + 1e-300
+
+
+def test_ragged_tokens(backend: str, rng: np.random.Generator) -> None:
+    queries, points = ragged(rng, 40), ragged(rng, 530)
+    got = kernels.grad_products(queries, points, tol=TOL, backend=backend)
+    want = reference.grad_dot(queries.layers, points.layers)
+    assert_within(got, want, allowed(queries, points))
+
+
+HOSTILE = {
+    "constant": lambda rng, shape: np.full(shape, rng.uniform(0.1, 1)),
+    "positive": lambda rng, shape: rng.uniform(0, 1, shape),
+    "peak": lambda rng, shape: np.where(rng.random(shape) < 0.01, 30, rng.uniform(0.1, 0.2)),
+    "sparse": lambda rng, shape: rng.standard_normal(shape) * (rng.random(shape) < 0.02),
+    "huge": lambda rng, shape: rng.standard_normal(shape) * 1e30,
+    "tiny": lambda rng, shape: rng.standard_normal(shape) * 1e-30,
+    "denormal": lambda rng, shape: rng.standard_normal(shape) * 1e-41,
+    "all sizes of rows": lambda rng, shape: (
+        rng.standard_normal(shape) * 10.0 ** rng.integers(-18, 18, (shape[0], 1))
+    ),
+    "all sizes of entries": lambda rng, shape: (
+        rng.standard_normal(shape) * 10.0 ** rng.integers(-18, 18, shape)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("shape", [(1, 784, 40, True), (5, 129, 33, True), (3, 64, 2, False)])
+def test_hostile_numbers(backend: str, kind: str, shape: tuple, rng: np.random.Generator) -> None:
+    def make(size: tuple) -> np.ndarray:
+        return HOSTILE[kind](rng, size)
+
+    queries, points = (ragged(rng, n, [shape], make) for n in (19, 37))
+    with np.errstate(under="ignore"):
+        want = reference.grad_dot(queries.layers, points.layers)
+        budget = allowed(queries, points)
+    got = kernels.grad_products(queries, points, tol=TOL, backend=backend)
+    assert_within(got, want, budget)
+
+
+@given(
+    tol=st.floats(1e-4, 0.5),
+    tokens=st.integers(1, 5),
+    d=st.integers(1, 140),
+    p=st.integers(1, 70),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_tolerance(tol: float, tokens: int, d: int, p: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, points = (ragged(rng, n, [(tokens, d, p, True)]) for n in (5, 20))
+    got = kernels.grad_products(queries, points, tol=tol)
+    want = reference.grad_dot(queries.layers, points.layers)
+    assert_within(got, want, allowed(queries, points, tol) * (1 + 1e-12))
+
+
+def cancelling(rng: np.random.Generator, samples: int) -> Factors:
+    """Pairs of tokens that all but cancel: gradients a thousandth of what they are summed from."""
+    one = layer(rng, np.full(samples, 2), 200, 50, False)
+    first, second = one.gradients[::2], one.gradients[1::2]
+    one.inputs[1::2] = one.inputs[::2]
+    second[:] = -first + 1e-3 * rng.standard_normal(first.shape)
+    return Factors((one,))
+
+
+def test_gradients_that_cancel_are_exact(backend: str, rng: np.random.Generator) -> None:
+    """What integers and float32 lose of them is more than is left."""
+    queries, points = cancelling(rng, 20), cancelling(rng, 60)
+    got = kernels.grad_products(queries, points, tol=TOL, backend=backend)
+    want = reference.grad_dot(queries.layers, points.layers)
+    assert_within(got, want, 1e-7 * np.outer(norms(queries), norms(points)))
+
+
+def test_an_entry_depends_on_its_two_samples_alone(backend: str, rng: np.random.Generator) -> None:
+    """Also beside samples whose products have to be finer."""
+    shapes = [(2, 200, 50, False)]
+    whole = [ragged(rng, n, shapes) for n in (24, 560)]
+    for side in whole:
+        (one,) = side.layers
+        for i in range(3, len(side), 7):
+            first, last = one.offsets[i], one.offsets[i + 1]
+            if last - first >= 2:
+                one.inputs[first + 1] = one.inputs[first]
+                one.gradients[first + 1] = -one.gradients[first] * (1 - 1e-3)
+    got = kernels.grad_products(*whole, tol=TOL, backend=backend)
+    part = kernels.grad_products(
+        whole[0].samples(5, 20), whole[1].samples(33, 500), tol=TOL, backend=backend
+    )
+    assert (part == got[5:20, 33:500]).all()
+
+
+def test_coarse_products_are_taken(rng: np.random.Generator) -> None:
+    """On AVX2 at least, whose integers need no extension."""
+    backend = "avx2"
+    if _core.backend_states().get(backend, "not built"):
+        pytest.skip(f"{backend} does not run here")
+    queries, points = ragged(rng, 20), ragged(rng, 40)
+    want = reference.grad_dot(queries.layers, points.layers)
+    unit = np.outer(norms(queries), norms(points)) + 1e-300
+    off = {
+        tol: np.abs(kernels.grad_products(queries, points, tol=tol, backend=backend) - want) / unit
+        for tol in (1e-3, 1e-4)
+    }
+    assert off[1e-3].max() > 1e-6 > off[1e-4].max()
+
+
+def test_symmetric_equals_rectangular(backend: str, rng: np.random.Generator) -> None:
+    points = ragged(rng, 700, [(2, 70, 30, True)])
+    got = kernels.grad_dot(points, points, symmetric=True, tol=TOL, backend=backend)
+    assert (got == got.T).all()
+    both = kernels.grad_dot(points, points, tol=TOL, backend=backend)
+    assert_within(got, both, 2 * allowed(points, points))
+
+
+def test_cosines_and_parts(backend: str, rng: np.random.Generator) -> None:
+    queries, points = ragged(rng, 12), ragged(rng, 30)
+    live = np.outer(norms(queries), norms(points))
+    want = reference.grad_dot(queries.layers, points.layers)
+    cosine = kernels.grad_dot(queries, points, cosine=True, tol=TOL, backend=backend)
+    assert_within(cosine[live > 0], (want[live > 0] / live[live > 0]), TOL + 1e-6)
+    layers = kernels.grad_dot(queries, points, parts=range(4), tol=TOL, backend=backend)
+    for number, got in enumerate(layers):
+        one, other = (Factors((side.layers[number],)) for side in (queries, points))
+        want = reference.grad_dot(one.layers, other.layers)
+        assert_within(got, want, allowed(one, other) * (1 + 1e-3) + 1e-30)
+
+
+def test_float64_factors_stay_exact(backend: str, rng: np.random.Generator) -> None:
+    queries, points = (
+        Factors(
+            tuple(
+                one._replace(inputs=one.inputs.astype(float), gradients=one.gradients.astype(float))
+                for one in ragged(rng, n).layers
+            )
+        )
+        for n in (9, 30)
+    )
+    got = kernels.grad_dot(queries, points, tol=TOL, backend=backend)
+    want = reference.grad_dot(queries.layers, points.layers)
+    assert_within(got, want, allowed(queries, points, 1e-13))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_where_it_is(
+    backend: str, bad: float, rng: np.random.Generator
+) -> None:
+    queries, points = (Factors((layer(rng, np.full(n, 2), 70, 30, True),)) for n in (6, 40))
+    points.layers[0].inputs[2 * 17, 66] = bad
+    got = kernels.grad_products(queries, points, tol=TOL, backend=backend, assume_finite=True)
+    assert not np.isfinite(got[:, 17]).any()
+    assert np.isfinite(np.delete(got, 17, axis=1)).all()
+
+
+@pytest.mark.parametrize("tol", [0, 1e-5, -1e-3, 1, float("nan")])
+def test_refused_tolerances(tol: float, rng: np.random.Generator) -> None:
+    one = ragged(rng, 3)
+    with pytest.raises(ValueError, match=r"tol is .*; 1e-4 <= tol < 1 is wanted"):
+        kernels.grad_dot(one, one, tol=tol)
+    with pytest.raises(ValueError, match="screen=True"):
+        kernels.grad_dot(one, one, k=2, tol=1e-3)
