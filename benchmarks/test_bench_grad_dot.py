@@ -119,10 +119,15 @@ def test_grad_dot_compressed(duel: Callable[..., None]) -> None:
         left, right = (compress(side, TOL, threads=1) for side in (kept.queries, kept.points))
         return one(left.factors, right.factors)
 
+    def twice(products: np.ndarray) -> tuple[float, str]:
+        off = np.abs(products[:8, :16] - whole.oracle.products)
+        assert (off <= bound + 1.01 * TOL * whole.oracle.norms).all()
+        return whole.oracle.error(products), ""
+
+    fewer = partial(one, queries.factors, points.factors)
     mine = [
-        Contender(
-            f"{AUTO} tol 1e-3", partial(one, queries.factors, points.factors), certified, 2.1 * TOL
-        ),
+        Contender(f"{AUTO} tol 1e-3", fewer, certified, 2.1 * TOL),
+        Contender(f"{AUTO} tol 1e-3 twice", partial(fewer, tol=TOL), twice, 3.2 * TOL),
         Contender(f"{AUTO} tol 1e-3, compressing", at_once, certified, 2.1 * TOL),
     ]
     stored = rivals.dattri_llm_scores(whole.model, whole.train, whole.test)
@@ -136,6 +141,19 @@ def test_grad_dot_compressed(duel: Callable[..., None]) -> None:
         for name, (run, wanted) in entries.items()
     ]
     duel("grad_dot compressed", f"MLP VAE m=16 N={n:,} Q={q}", 1, mine, others)
+
+
+@pytest.mark.parametrize("draws", DRAWS)
+def test_grad_dot_tolerance(duel: Callable[..., None], draws: int) -> None:
+    """Every product to a thousandth of the norms, proven: the proof is in the time."""
+    n, q = 4 * SIZES["MLP VAE"][0], 4 * SIZES["MLP VAE"][1]
+    it = case("MLP VAE", n // (4 if draws == 16 else 1), q // (4 if draws == 16 else 1), draws)
+    run = partial(grad_dot, it.queries, it.points, threads=1)
+    coarse = [b for b in usable_backends() if b in ("amx", "avx512", "avx2")]
+    mine = [Contender(b, partial(run, tol=TOL, backend=b), it.check, TOL) for b in coarse]
+    others = [Contender(f"genmem {b}", partial(run, backend=b), it.check, GATE) for b in coarse]
+    shape = f"MLP VAE m={draws} N={len(it.points):,} Q={len(it.queries)} tol 1e-3"
+    duel("grad_dot", shape, 1, mine, others, it.products)
 
 
 @pytest.mark.parametrize("backend", usable_backends())

@@ -156,6 +156,22 @@ void check(const Case& c, Suite& suite) {
         plain.check(both[i * n + j] == both[j * n + i], "not symmetric", c.name);
       }
     }
+    // To a tolerance, whatever products that takes.
+    Tally& tolerated = suite.report.of(isa, "grad_dot_tol");
+    constexpr double kTol = 1e-3;
+    const std::vector<double> near =
+        same_by_threads(tolerated, c, c.n * c.n, [&](const backends::Plan& plan, double* out) {
+          return backends::grad_dot(plan, square, c.n, c.n, true, kTol, out);
+        });
+    for (std::size_t j = 0, at = 0; j < n; ++j) {
+      for (std::size_t i = 0; i <= j; ++i, ++at) {
+        const auto& own_i = want_square[i * (i + 3) / 2];
+        const auto& own_j = want_square[j * (j + 3) / 2];
+        const double norms = std::sqrt(std::max(own_i.value, 0.0) * std::max(own_j.value, 0.0));
+        tolerated.within(near[i * n + j], want_square[at].value,
+                         kTol * norms + want_square[at].error, c.name);
+      }
+    }
     Tally& strongest = suite.report.of(isa, "grad_dot_top");
     const std::int64_t k = std::min<std::int64_t>(c.n, 7);
     std::vector<std::int64_t> index(m * static_cast<std::size_t>(k));

@@ -27,12 +27,14 @@ class Settings:
     memory    bytes to work in: scores that exceed a fifth of them move to a temporary file
     threads   of `grad_dot`
     progress  called with (stage, done, total)
+    tol       of `grad_dot`: the error that products may have; self-products stay as they are
     """
 
     cosine: bool
     memory: int
     threads: int | None
     progress: Progress | None
+    tol: float | None = None
 
 
 def influence_scores(
@@ -79,7 +81,9 @@ def summed_products(
         for rows, left in queries.blocks(checkpoint, weight):
             for columns, right in points.blocks(checkpoint, weight):
                 # A capture refuses what is not finite: nothing is looked at twice.
-                products = grad_products(left, right, threads=settings.threads, assume_finite=True)
+                products = grad_products(
+                    left, right, tol=settings.tol, threads=settings.threads, assume_finite=True
+                )
                 if settings.cosine:
                     products *= weight * _inverse_norms(left, right, settings.threads)
                 scores[rows, columns] += products

@@ -34,6 +34,7 @@ from genmem.influence.stores.store import FactorStore
 from genmem.influence.traced import Traced
 from genmem.influence.tracing import Tracing
 from genmem.kernels import TopInfluences
+from genmem.kernels.grad_dot import checked_tol
 from genmem.kernels.native import MEMORY
 
 Float64 = npt.NDArray[np.float64]
@@ -61,6 +62,9 @@ class TracIn:
                         per sample of which less is better (minus the logit of a class, say)
     cosine              each product is divided by both norms, checkpoint by checkpoint: influence
                         that does not follow the norms of gradients. No reading in nats
+    tol                 of influence: an error that is good enough, from 1e-4 on, relative to the
+                        norms of the two gradients at each checkpoint; proven. Faster where
+                        `grad_dot` is
     memory              bytes to work in, beyond data and answers: samples are streamed in blocks
     block               rows of a block instead of as many as `memory` allows
     strict              False: parameters that cannot be captured are left out with a warning
@@ -88,6 +92,7 @@ class TracIn:
         latent: int | None = None,
         test_objective: Loss | Any = None,
         cosine: bool = False,
+        tol: float | None = None,
         memory: int = MEMORY,
         block: int | None = None,
         strict: bool = True,
@@ -100,7 +105,7 @@ class TracIn:
         recipe = None if run is None else run.recipe
         trained = Traced.of(objective, recipe)
         self._run = run
-        self._settings = Settings(cosine, memory, threads, progress)
+        self._settings = Settings(cosine, memory, threads, progress, checked_tol(tol))
         self._tracing = Tracing(
             Trajectory(_model(run, model), checkpoints, weights),
             trained,

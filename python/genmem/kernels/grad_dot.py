@@ -138,7 +138,7 @@ def grad_dot(
         raise ValueError("grad_dot: screen=True, but k is None; a screen finds the k strongest")
     if tol is not None and k is not None:
         raise ValueError("grad_dot: tol is for all products; the k strongest have screen=True")
-    off = _checked_tol(tol)
+    off = checked_tol(tol) or 0.0
     q, x, dtype = _sides(queries, points)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
     if parts is not None:
@@ -171,11 +171,12 @@ def grad_products(
 ) -> Float64:
     """`grad_dot` before it is rounded to float32, (M, N) float64: for sums of several.
 
+    tol            as in `grad_dot`
     assume_finite  no factor is looked at first; one that is not finite makes products that are not
     """
     q, x, _ = _sides(queries, points, assume_finite)
     chosen, count = backend_and_threads("grad_dot", backend, threads)
-    out: Float64 = _core.grad_dot(q, x, False, _checked_tol(tol), chosen, count)
+    out: Float64 = _core.grad_dot(q, x, False, checked_tol(tol) or 0.0, chosen, count)
     return out
 
 
@@ -202,11 +203,11 @@ def grad_dot_diagonal(
     return out
 
 
-def _checked_tol(tol: float | None) -> float:
-    """0 for None; ValueError unless 1e-4 <= tol < 1, as float32 proves no less."""
+def checked_tol(tol: float | None) -> float | None:
+    """A tolerance as it was given; ValueError unless 1e-4 <= tol < 1, as float32 proves no less."""
     if tol is not None and not 1e-4 <= tol < 1:
         raise ValueError(f"grad_dot: tol is {tol}; 1e-4 <= tol < 1 is wanted")
-    return 0.0 if tol is None else float(tol)
+    return tol
 
 
 def pairs_take_tokens(tokens: int, d: int, p: int) -> bool:

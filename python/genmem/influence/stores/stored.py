@@ -20,6 +20,7 @@ def score(
     proponents: bool = True,
     *,
     cosine: bool = False,
+    tol: float | None = None,
     memory: int = MEMORY,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -34,7 +35,7 @@ def score(
     require_pair(queries, points)
     visits = zip(queries.checkpoints, queries.weights, strict=True)
     count = len(queries.checkpoints)
-    settings = Settings(cosine, memory, threads, progress)
+    settings = Settings(cosine, memory, threads, progress, tol)
     return influence_scores(queries, points, visits, count, k, proponents, settings)
 
 
