@@ -12,7 +12,8 @@ from genmem import _core
 from native_builds import VARIANTS, Builds
 
 SCREENED = {"knn", "radius_counts", "log_kde", "kde_gradient"}
-OPERATIONS = SCREENED | {"sq_distances", "grad_dot", "grad_dot_top", "grad_dot_diagonal"}
+PRODUCTS = {"grad_dot", "grad_dot_tol", "grad_dot_top", "grad_dot_diagonal"}
+OPERATIONS = SCREENED | PRODUCTS | {"sq_distances"}
 CALLS = {"interrupted", "several callers", "no queries"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
