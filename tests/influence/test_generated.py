@@ -55,7 +55,7 @@ def test_samples_of_the_last_model_are_the_queries(
     np.testing.assert_allclose(got.overall, got.scores.mean(0), rtol=1e-12)
     np.testing.assert_allclose(got.error, got.scores.std(0, ddof=1) / np.sqrt(7), rtol=1e-10)
     # Sample i is the same for every number of them.
-    fewer = tracin.influence_on_generated(3, data, sample_seed=3)
+    fewer = tracin.influence_on_generated(np.int64(3), data, sample_seed=3)
     np.testing.assert_allclose(fewer.scores, got.scores[:3], rtol=1e-4, atol=1e-6)
 
 

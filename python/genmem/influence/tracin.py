@@ -195,8 +195,8 @@ class TracIn:
                      mean over the samples with its standard error
         """
         drawn = generated
-        if isinstance(drawn, int):
-            drawn = generated_samples(self._run, drawn, sample_seed)
+        if isinstance(drawn, int | np.integer):
+            drawn = generated_samples(self._run, int(drawn), sample_seed)
         queries, points, visits = self._tracing.problem(drawn, train, None, train_ids)
         check_k(k, len(points))
         with self._tracing.trajectory.restored():
