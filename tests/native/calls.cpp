@@ -179,7 +179,8 @@ void check_nothing(Suite& suite) {
       return kde_gradient(plan, queries, points, nullptr, density, nullptr, nullptr);
     });
     check("grad_dot", [&](const backends::Plan& plan) {
-      return grad_dot(plan, {}, 0, 3, false, 0.0, nullptr) && grad_dot_diagonal(plan, {}, 0, nullptr);
+      return grad_dot(plan, {}, 0, 3, false, 0.0, nullptr) &&
+             grad_dot_diagonal(plan, {}, 0, nullptr);
     });
   }
 }
