@@ -42,6 +42,12 @@ SHARED = {
     "rank_hits": 0,
     "chunk_states": 0,
     "clear_states": 0,
+    "add_tensor_products": 2 * 3 * 256 * 64 + 128 * 128 * 4 + 256 * 5,  # stages, plane, tokens
+    "add_wide_products": 2 * 16 * 64 * 8 + 64 * 64 * 8 + 128 * 9,
+    "add_pairs": 4 * 8,
+    "add_sizes": 0,
+    "scale_tokens": 0,
+    "split_tokens": 0,
 }
 
 
@@ -109,9 +115,17 @@ def plain(symbols: list[str]) -> dict[str, str]:
     return {symbol: one[1] for symbol, one in zip(symbols, found, strict=True) if one}
 
 
+def holds_kernels(source: Path) -> bool:
+    """Whether it or a header of its folder has any; the device layer defines what they are."""
+    if source.parent.name == "device":
+        return False
+    files = [source, *source.parent.glob("*.hpp")]
+    return any("GENMEM_KERNEL" in file.read_text() for file in files)
+
+
 def every_kernel() -> list[Kernel]:
     sources = sorted((ROOT / "csrc" / "kernels").glob("*/cuda.cu"))
-    holding = [source for source in sources if "GENMEM_KERNEL" in source.read_text()]
+    holding = [source for source in sources if holds_kernels(source)]
     return [one for source in holding for name in LIMITS for one in compiled(source, name)]
 
 

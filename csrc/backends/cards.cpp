@@ -12,6 +12,7 @@ namespace genmem {
   const char* card_rank(const Queue&, const CardRank&);           \
   const char* card_kde_clear(const Queue&, const CardKde&);       \
   const char* card_kde(const Queue&, const CardKde&);             \
+  const CardGradDot& card_grad_dot();                             \
   }
 
 GENMEM_DECLARE_CARD(emulated)
@@ -25,7 +26,7 @@ namespace {
 
 #define GENMEM_CARD_KERNELS(isa)                                                       \
   &isa::card(), isa::card_distances, isa::card_pack, isa::card_screen, isa::card_near, \
-      isa::card_settle, isa::card_rank, isa::card_kde_clear, isa::card_kde
+      isa::card_settle, isa::card_rank, isa::card_kde_clear, isa::card_kde, &isa::card_grad_dot()
 
 }  // namespace
 
@@ -50,7 +51,8 @@ const CardKernels& kernels_of_card(Isa isa) {
 
 bool runs(Isa isa, const std::string& operation) {
   return !is_card(isa) || operation == "knn" || operation == "sq_distances" ||
-         operation == "log_kde" || operation == "kde_slots";
+         operation == "log_kde" || operation == "kde_slots" || operation == "grad_dot" ||
+         operation == "grad_dot_diagonal" || operation == "retrieve";
 }
 
 }  // namespace backends

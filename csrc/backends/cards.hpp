@@ -5,6 +5,7 @@
 
 #include "backends/probe.hpp"
 #include "kernels/device/card.hpp"
+#include "kernels/grad_dot/card.hpp"
 #include "kernels/knn/card.hpp"
 #include "kernels/log_kde/card.hpp"
 #include "kernels/pairs/card.hpp"
@@ -22,6 +23,7 @@ struct CardKernels {
   CardRankKernel rank;
   CardKdeKernel kde_clear;
   CardKdeKernel kde;
+  const CardGradDot* grad_dot;
 };
 
 // Null for a card that this build has not, and for what is no card.

@@ -22,15 +22,6 @@ bool plain(const LayerPair& layer, int64_t token_pairs) {
   return token_pairs <= 1 << 20;
 }
 
-// eps of a layer: see GradDotPairKernel. Chains of at most 2 kChain products, the sums of chains,
-// then of tokens.
-double error_of(double unit, const LayerPair& layer) {
-  const int64_t cols = std::max(layer.x.inputs.cols, layer.x.gradients.cols);
-  const double gamma = static_cast<double>(2 * kChain + cols / kChain + 64) * 0x1p-23;
-  const double e = (1.0 + unit) * (1.0 + unit) * (1.0 + gamma) - 1.0;
-  return (1.0 + e) * (1.0 + e) - 1.0;
-}
-
 }  // namespace
 
 double pair_product(const Kernels& kernels, const std::vector<LayerPair>& layers, int64_t i,
@@ -56,6 +47,13 @@ double pair_product(const Kernels& kernels, const std::vector<LayerPair>& layers
     }
   }
   return sum;
+}
+
+double error_of(double unit, const LayerPair& layer) {
+  const int64_t cols = std::max(layer.x.inputs.cols, layer.x.gradients.cols);
+  const double gamma = static_cast<double>(2 * kChain + cols / kChain + 64) * 0x1p-23;
+  const double e = (1.0 + unit) * (1.0 + unit) * (1.0 + gamma) - 1.0;
+  return (1.0 + e) * (1.0 + e) - 1.0;
 }
 
 double finer(double unit, const std::vector<LayerPair>& layers) {

@@ -18,6 +18,10 @@ constexpr std::int64_t kProductScratch = kPairScratch + 2 * kPairBlock;
 double pair_product(const Kernels& kernels, const std::vector<LayerPair>& layers, std::int64_t i,
                     std::int64_t j, double* scratch, Clock& clock);
 
+// eps of a layer: see GradDotPairKernel. Chains of at most 2 kChain products, the sums of chains,
+// then of tokens.
+double error_of(double unit, const LayerPair& layer);
+
 // How much smaller the errors of products in float32 are than those of factors with that unit.
 double finer(double unit, const std::vector<LayerPair>& layers);
 

@@ -13,4 +13,17 @@ bool card_sq_distances(const Plan& plan, const Matrix& queries, const Matrix& po
 bool card_log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
                   const std::int64_t* exclude, const Density& density, Slots* slots);
 
+bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, std::int64_t x_samples,
+                   std::int64_t y_samples, bool symmetric, double tol, double* out);
+
+bool card_grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers,
+                       std::int64_t x_samples, std::int64_t y_samples, const Strongest& top);
+
+bool card_grad_dot_listed(const Plan& plan, const std::vector<LayerPair>& layers,
+                          std::int64_t x_samples, const std::int64_t* index, std::int64_t count,
+                          double* out);
+
+bool card_grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers,
+                            std::int64_t samples, double* out);
+
 }  // namespace genmem::backends

@@ -4,11 +4,15 @@
 #include "backends/dispatch.hpp"
 #include "backends/grad_dot_cuts.hpp"
 #include "backends/grad_dot_pairs.hpp"
+#include "backends/walk_card.hpp"
 
 namespace genmem::backends {
 
 bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
               int64_t y_samples, bool symmetric, double tol, double* out) {
+  if (is_card(plan.isa)) {
+    return card_grad_dot(plan, layers, x_samples, y_samples, symmetric, tol, out);
+  }
   // Of the error of a product, (1 + u)^4 - 1 is 4 u and a little more.
   const double most = gains(layers) ? std::max(tol / 4.5, kFloatUnit) : kFloatUnit;
   const CoarseProducts coarse = coarse_products(plan.isa, most);
@@ -97,6 +101,7 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
 
 bool grad_dot_listed(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
                      const int64_t* index, int64_t count, double* out) {
+  if (is_card(plan.isa)) return card_grad_dot_listed(plan, layers, x_samples, index, count, out);
   const PerWorker<double> scratch(workers(plan.threads, x_samples), kProductScratch);
   const auto task = [&](int64_t i, int worker, Clock& clock) {
     for (int64_t n = i * count; n < (i + 1) * count && clock.go_on(); ++n) {
@@ -108,6 +113,7 @@ bool grad_dot_listed(const Plan& plan, const std::vector<LayerPair>& layers, int
 
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,
                        double* out) {
+  if (is_card(plan.isa)) return card_grad_dot_diagonal(plan, layers, samples, out);
   // A task takes some samples at a time, else taking the task would cost more than its work.
   constexpr int64_t kSamples = 64;
   const int64_t tasks = ceil_div(samples, kSamples);

@@ -54,13 +54,14 @@ std::int64_t samples_of(const Layers& layers) {
 }
 
 py::array_t<double> grad_dot(const Layers& queries, const Layers& points, bool symmetric,
-                             double tol, const std::string& backend, int threads) {
+                             double tol, const std::string& backend, int threads,
+                             std::int64_t memory) {
   const std::int64_t m = samples_of(queries), n = samples_of(points);
   const auto layers = pairs(queries, points, m, n);
   py::array_t<double> out({m, n});
   double* to = out.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::grad_dot(how, layers, m, n, symmetric, tol, to); });
   return out;
 }
@@ -68,7 +69,7 @@ py::array_t<double> grad_dot(const Layers& queries, const Layers& points, bool s
 py::tuple grad_dot_top(const Layers& queries, const Layers& points, std::int64_t k, bool largest,
                        const std::optional<py::array>& query_scale,
                        const std::optional<py::array>& point_scale, bool screen,
-                       const std::string& backend, int threads) {
+                       const std::string& backend, int threads, std::int64_t memory) {
   const std::int64_t m = samples_of(queries), n = samples_of(points);
   const auto layers = pairs(queries, points, m, n);
   if (k < 1 || k > n) throw py::value_error("grad_dot: k is not within 1 .. the number of points");
@@ -86,7 +87,7 @@ py::tuple grad_dot_top(const Layers& queries, const Layers& points, std::int64_t
       index.mutable_data(),
       score.mutable_data()};
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::grad_dot_top(how, layers, m, n, top); });
   return py::make_tuple(index, score, stats.distances.load());
 }
@@ -94,7 +95,7 @@ py::tuple grad_dot_top(const Layers& queries, const Layers& points, std::int64_t
 py::array_t<double> grad_dot_listed(
     const Layers& queries, const Layers& points,
     const py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>& indices,
-    const std::string& backend, int threads) {
+    const std::string& backend, int threads, std::int64_t memory) {
   const std::int64_t m = samples_of(queries), n = samples_of(points);
   const auto layers = pairs(queries, points, m, n);
   if (indices.ndim() != 2 || indices.shape(0) != m) {
@@ -111,19 +112,20 @@ py::array_t<double> grad_dot_listed(
   py::array_t<double> out({m, count});
   double* to = out.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::grad_dot_listed(how, layers, m, at, count, to); });
   return out;
 }
 
 py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& points,
-                                      const std::string& backend, int threads) {
+                                      const std::string& backend, int threads,
+                                      std::int64_t memory) {
   const std::int64_t n = samples_of(queries);
   const auto layers = pairs(queries, points, n, n);
   py::array_t<double> out(n);
   double* to = out.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats);
+  const backends::Plan how = plan(backend, threads, &stats, memory);
   run([&] { return backends::grad_dot_diagonal(how, layers, n, to); });
   return out;
 }
@@ -132,14 +134,16 @@ py::array_t<double> grad_dot_diagonal(const Layers& queries, const Layers& point
 
 void bind_grad_dot(py::module_& m) {
   m.def("grad_dot", &grad_dot, py::arg("queries"), py::arg("points"), py::arg("symmetric"),
-        py::arg("tol"), py::arg("backend"), py::arg("threads"));
+        py::arg("tol"), py::arg("backend"), py::arg("threads"),
+        py::arg("memory") = backends::kMemory);
   m.def("grad_dot_top", &grad_dot_top, py::arg("queries"), py::arg("points"), py::arg("k"),
         py::arg("largest"), py::arg("query_scale"), py::arg("point_scale"), py::arg("screen"),
-        py::arg("backend"), py::arg("threads"));
+        py::arg("backend"), py::arg("threads"), py::arg("memory") = backends::kMemory);
   m.def("grad_dot_listed", &grad_dot_listed, py::arg("queries"), py::arg("points"),
-        py::arg("indices"), py::arg("backend"), py::arg("threads"));
+        py::arg("indices"), py::arg("backend"), py::arg("threads"),
+        py::arg("memory") = backends::kMemory);
   m.def("grad_dot_diagonal", &grad_dot_diagonal, py::arg("queries"), py::arg("points"),
-        py::arg("backend"), py::arg("threads"));
+        py::arg("backend"), py::arg("threads"), py::arg("memory") = backends::kMemory);
 }
 
 }  // namespace genmem::bindings

@@ -82,6 +82,7 @@ def grad_dot(
     tol: float,
     backend: str,
     threads: int,
+    memory: int = ...,
 ) -> _Float64: ...
 def grad_dot_top(
     queries: list[_Layer],
@@ -93,10 +94,16 @@ def grad_dot_top(
     screen: bool,
     backend: str,
     threads: int,
+    memory: int = ...,
 ) -> tuple[_Int64, _Float64, int]: ...
 def grad_dot_listed(
-    queries: list[_Layer], points: list[_Layer], indices: _Int64, backend: str, threads: int
+    queries: list[_Layer],
+    points: list[_Layer],
+    indices: _Int64,
+    backend: str,
+    threads: int,
+    memory: int = ...,
 ) -> _Float64: ...
 def grad_dot_diagonal(
-    queries: list[_Layer], points: list[_Layer], backend: str, threads: int
+    queries: list[_Layer], points: list[_Layer], backend: str, threads: int, memory: int = ...
 ) -> _Float64: ...

@@ -17,7 +17,12 @@ BUILDS = {
     "thread": ["-DGENMEM_EMULATE_THREADS", "-pthread", "-fsanitize=thread"],
 }
 # The programs of tests/device, and the kernels that each runs.
-PROGRAMS = {"emulator": [], "knn": ["pairs", "screen", "knn"], "log_kde": ["pairs", "log_kde"]}
+PROGRAMS = {
+    "emulator": [],
+    "knn": ["pairs", "screen", "knn"],
+    "log_kde": ["pairs", "log_kde"],
+    "grad_dot": ["grad_dot"],
+}
 DEADLOCK = "deadlock in block (0, 0): threads "
 
 Programs = Callable[[str, str], Path]

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budget import assert_within
-from genmem import kernels, reference
+from genmem import _core, kernels, reference
+from genmem.errors import BackendError
 from genmem.kernels import Factors, LayerFactors
+from genmem.kernels.grad_dot import factor_sides
 from genmem.reference.grad_dot import gradients
 
 
@@ -50,9 +52,17 @@ CASES = {
     "conv": (3, 4, [(300, 27, 8, True), (49, 72, 16, True)], False),
     "materialised": (9, 70, [(1, 2100, 1, False)], False),
     "long sample": (2, 3, [(1500, 3, 2, True)], False),
+    # Small enough for an emulated card, and beyond its tiles of 64 and 128 tokens.
+    "few": (5, 33, [(1, 64, 32, True), (4, 16, 8, True), (4, 8, 64, False)], False),
+    "few ragged": (9, 40, [(3, 5, 4, True), (7, 3, 9, False)], True),
+    "two tiles": (2, 3, [(141, 3, 2, True)], True),
+    "deep": (2, 3, [(1, 4200, 1, False)], False),
 }
+FOR_CARDS = {"one", "materialised", "few", "few ragged", "two tiles", "deep"}
+small = pytest.mark.card(when=lambda case: case["case"] in FOR_CARDS)
 
 
+@small
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_equals_the_gradients(
@@ -68,6 +78,7 @@ def test_equals_the_gradients(
     assert_within(got, want, budget + 1e-300)
 
 
+@pytest.mark.card
 def test_golden(backend: str) -> None:
     a = np.array([[1, 2, 0], [0, 1, -1], [2, 0, 1], [1, 1, 1], [0, -1, 2]], float)
     g = np.array([[0.5, -1], [2, 1], [1, 1], [-1, 0.5], [0, 3]])
@@ -77,7 +88,8 @@ def test_golden(backend: str) -> None:
     assert_within(kernels.grad_dot_diagonal(both, both, backend=backend), [22.5, 91], 1e-12)
 
 
-@pytest.mark.parametrize("case", ["mlp", "ragged", "long sample"])
+@small
+@pytest.mark.parametrize("case", ["mlp", "ragged", "long sample", "few ragged", "two tiles"])
 def test_symmetric_equals_rectangular(backend: str, case: str, rng: np.random.Generator) -> None:
     _, n, layers, ragged = CASES[case]
     points = factors(rng, n, layers, ragged=ragged)
@@ -87,6 +99,7 @@ def test_symmetric_equals_rectangular(backend: str, case: str, rng: np.random.Ge
     assert_within(got, kernels.grad_dot(points, points, backend=backend), budget)
 
 
+@small
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_diagonal(backend: str, case: str, rng: np.random.Generator) -> None:
     _, n, layers, ragged = CASES[case]
@@ -115,6 +128,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.card
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("shape", [(1, 1, 1, False), (1, 784, 40, True), (5, 129, 33, True)])
 def test_hostile_numbers(backend: str, kind: str, shape: tuple, rng: np.random.Generator) -> None:
@@ -133,16 +147,19 @@ def test_hostile_numbers(backend: str, kind: str, shape: tuple, rng: np.random.G
     assert_within(got, want, budget)
 
 
+@pytest.mark.card
 def test_an_entry_depends_on_its_two_samples_alone(backend: str, rng: np.random.Generator) -> None:
     """Neither the other samples, nor the order, nor the batch changes a bit of float32 factors."""
-    shapes = [(1, 300, 40, True), (4, 33, 70, True), (19, 5, 6, False)]
-    queries = factors(rng, 40, shapes, ragged=True, dtype=np.float32)
-    points = factors(rng, 700, shapes, ragged=True, dtype=np.float32)
+    shapes = [(1, 300, 40, True), (4, 33, 70, True), (9, 5, 6, False)]
+    m, n, end = (32, 50, 48) if backend == "cuda-emulated" else (40, 700, 600)
+    queries = factors(rng, m, shapes, ragged=True, dtype=np.float32)
+    points = factors(rng, n, shapes, ragged=True, dtype=np.float32)
     whole = kernels.grad_products(queries, points, backend=backend)
-    part = kernels.grad_products(queries.samples(7, 31), points.samples(41, 600), backend=backend)
-    assert (part == whole[7:31, 41:600]).all()
+    part = kernels.grad_products(queries.samples(7, 31), points.samples(41, end), backend=backend)
+    assert (part == whole[7:31, 41:end]).all()
 
 
+@pytest.mark.card
 def test_an_example_repeated(backend: str, rng: np.random.Generator) -> None:
     """K[i, j] of a copy is K[i, i], bit for bit: duplicates are kept apart but not told apart."""
     points = factors(rng, 40, [(1, 20, 10, True), (4, 6, 5, True)])
@@ -162,6 +179,7 @@ def test_an_example_repeated(backend: str, rng: np.random.Generator) -> None:
     assert (got[:, :40] == got[:, 40:]).all()
 
 
+@pytest.mark.card
 def test_orthogonal_factors_give_zero(backend: str) -> None:
     a = np.eye(4)
     g = np.ones((4, 2))
@@ -171,6 +189,7 @@ def test_orthogonal_factors_give_zero(backend: str) -> None:
 
 
 class TestTopK:
+    @pytest.mark.card
     def test_equals_sorting(self, backend: str, rng: np.random.Generator) -> None:
         queries = factors(rng, 7, [(2, 5, 3, True)])
         points = factors(rng, 90, [(2, 5, 3, True)])
@@ -180,6 +199,7 @@ class TestTopK:
         assert (got.indices == order).all()
         assert (got.scores == np.take_along_axis(full, order, axis=1)).all()
 
+    @pytest.mark.card
     def test_in_parts_and_in_both_directions(self, backend: str, rng: np.random.Generator) -> None:
         """Blocks of points that are shared out among tasks, ties across them, the smallest too."""
         queries = factors(rng, 3, [(1, 4, 3, True)])
@@ -195,8 +215,9 @@ class TestTopK:
             order = np.argsort(sign * full, axis=1, kind="stable")[:, :700]
             assert (got.indices == order).all()
 
+    @small
     @pytest.mark.parametrize("cosine", [False, True])
-    @pytest.mark.parametrize("case", ["mlp", "ragged", "materialised"])
+    @pytest.mark.parametrize("case", ["mlp", "ragged", "materialised", "few", "few ragged"])
     def test_screened(
         self, backend: str, case: str, cosine: bool, rng: np.random.Generator
     ) -> None:
@@ -224,6 +245,7 @@ class TestTopK:
             assert_within(got.scores, want, 1e-7 * scale)
             assert all(len(set(row)) == 6 for row in got.indices.tolist())
 
+    @pytest.mark.card
     def test_a_nan_is_seen(self, backend: str) -> None:
         """Beyond the largest float64 the products of two samples may have no value."""
         big = np.array([[1e300, -1e300], [1.0, 1.0], [2.0, 0.0]])
@@ -243,6 +265,7 @@ class TestTopK:
 class TestForms:
     SHAPES: ClassVar = [(1, 20, 10, True), (4, 6, 5, False), (2, 3, 3, True)]
 
+    @pytest.mark.card
     def test_cosine(self, backend: str, rng: np.random.Generator) -> None:
         points = factors(rng, 40, self.SHAPES, ragged=True)
         for layer in points.layers:
@@ -260,6 +283,7 @@ class TestForms:
         top = kernels.grad_dot(points, points, cosine=True, k=5, backend=backend)
         assert (top.indices == np.argsort(-got, axis=1, kind="stable")[:, :5])[live].all()
 
+    @pytest.mark.card
     def test_parts(self, backend: str, rng: np.random.Generator) -> None:
         queries, points = factors(rng, 5, self.SHAPES), factors(rng, 30, self.SHAPES)
         layers = kernels.grad_dot(queries, points, parts=range(3), backend=backend)
@@ -298,8 +322,10 @@ def test_samples_are_views(rng: np.random.Generator) -> None:
     assert_within(kernels.grad_dot(part, part), want, 1e-12 * np.abs(want).max())
 
 
+@pytest.mark.card
 def test_threads_do_not_change_a_bit(backend: str, rng: np.random.Generator) -> None:
-    points = factors(rng, 700, [(3, 40, 8, True)], ragged=True)
+    samples = 60 if backend == "cuda-emulated" else 700
+    points = factors(rng, samples, [(3, 40, 8, True)], ragged=True)
     first = kernels.grad_dot(points, points, backend=backend, threads=1)
     for threads in (2, 3, 8):
         assert (kernels.grad_dot(points, points, backend=backend, threads=threads) == first).all()
@@ -321,8 +347,8 @@ def test_integer_factors_are_exact(
     g = rng.integers(-3, 4, (offsets[-1], p)).astype(np.float32)
     one = Factors((LayerFactors("layer", a, g, offsets, bias),))
     want = reference.grad_dot(one.layers, one.layers)
-    for name, state in kernels.config()["backends"].items():
-        if state == "usable":
+    for name, why in (_core.backend_states() | _core.card_states()).items():
+        if not why:
             assert (kernels.grad_dot(one, one, backend=name) == want).all()
 
 
@@ -344,6 +370,7 @@ def test_refuses(change: dict, message: str) -> None:
         kernels.grad_dot(good, bad)
 
 
+@pytest.mark.card
 def test_assumed_finite(backend: str, rng: np.random.Generator) -> None:
     """A NaN or an infinity that nobody looked for is seen in every product of its sample."""
     for bad in (np.nan, np.inf):
@@ -356,6 +383,36 @@ def test_assumed_finite(backend: str, rng: np.random.Generator) -> None:
         assert not np.isfinite(got[~live]).any()
         assert not np.isfinite(got[:, ~live]).any()
         assert np.isfinite(got[np.ix_(live, live)]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_card_of_little_memory(dtype: type, rng: np.random.Generator) -> None:
+    """Samples come in blocks, as few as one at a time, and every answer keeps its bits."""
+    layers = [(1, 20, 10, True), (4, 6, 5, False)]
+    one = factors(rng, 5, layers, ragged=True, dtype=dtype)
+    other = factors(rng, 7, layers, ragged=True, dtype=dtype)
+    q, x = factor_sides(one, other)
+    card = ("cuda-emulated", 2)
+    for memory in (1, 30_000):
+        for left, right, symmetric in ((q, x, False), (x, x, True)):
+            whole = _core.grad_dot(left, right, symmetric, 0.0, *card)
+            assert (_core.grad_dot(left, right, symmetric, 0.0, *card, memory) == whole).all()
+        for screen in (False, True):
+            strongest = (q, x, 3, True, None, None, screen, *card)
+            indices, scores, _ = _core.grad_dot_top(*strongest)
+            blocks = _core.grad_dot_top(*strongest, memory)
+            assert (blocks[0] == indices).all()
+            assert (blocks[1] == scores).all()
+        listed = _core.grad_dot_listed(q, x, indices, *card)
+        assert (_core.grad_dot_listed(q, x, indices, *card, memory) == listed).all()
+        along = _core.grad_dot_diagonal(x, x, *card)
+        assert (_core.grad_dot_diagonal(x, x, *card, memory) == along).all()
+
+
+def test_a_card_proves_no_tolerance_yet(rng: np.random.Generator) -> None:
+    one = factors(rng, 3, [(1, 2, 2, True)])
+    with pytest.raises(BackendError, match="cuda-emulated' proves no tol= yet"):
+        kernels.grad_dot(one, one, tol=0.01, backend="cuda-emulated")
 
 
 def test_refuses_other_calls(rng: np.random.Generator) -> None:

@@ -20,6 +20,7 @@ def factors(rng: np.random.Generator, samples: int) -> Factors:
     return Factors(tuple(layers))
 
 
+@pytest.mark.card
 def test_is_the_formula(backend: str, rng: np.random.Generator) -> None:
     """A sketch of the unit gradients reads the signs; all others are then given by linearity."""
     d, p, dim = 6, 4, 33
@@ -60,6 +61,7 @@ def test_depends_on_seed_and_layer_and_not_on_the_batch(rng: np.random.Generator
     assert not np.allclose(twice, 2 * sketch(Factors((same,)), 50))
 
 
+@pytest.mark.card
 def test_retrieval(backend: str, rng: np.random.Generator) -> None:
     """All points as candidates: the exact answer; few: exact scores of what was found."""
     queries, points = factors(rng, 6), factors(rng, 200)

@@ -117,7 +117,9 @@ def grad_dot(
     tol        from 1e-4 on, an error that is good enough: |error| <= tol |g_i| |g_j| is proven for
                every entry (tol for a cosine; of parts, that of the part). Products in 16-bit
                integers where they are faster and keep it (avx2; avx512 and amx with VNNI), then
-               in float32, then in float64. Not with k, which has `screen`
+               in float32, then in float64. Not with k, which has `screen`, nor on "cuda" yet
+    backend    as in `knn`. On "cuda" the products of float32 factors are bfloat16 thrice, on the
+               tensor cores; factors that do not fit on the card go through it block by block
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
                is float32, else float64.
                |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or

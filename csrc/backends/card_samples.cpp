@@ -1,0 +1,180 @@
+#include "backends/card_samples.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "backends/grad_dot_pairs.hpp"
+#include "backends/walk.hpp"
+
+namespace genmem::backends {
+
+namespace {
+
+bool single(const TokenLayer& side) {
+  return side.inputs.dtype != Dtype::float64 && side.gradients.dtype != Dtype::float64;
+}
+
+const TokenLayer& side_of(const LayerPair& layer, bool x_side) {
+  return x_side ? layer.x : layer.y;
+}
+
+// Rows of a matrix: of the host's, contiguous at `to`.
+Matrix put_rows(Uploads& uploads, const Matrix& from, std::int64_t begin, std::int64_t count,
+                char* to) {
+  if (from.cols == 0 || count == 0) return {to, count, from.cols, from.cols, 1, from.dtype, true};
+  return uploads.rows(from, nullptr, begin, count, to);
+}
+
+constexpr std::int64_t aligned(std::int64_t bytes) { return (bytes + 15) / 16 * 16; }
+
+// Appends the bounds of groups of samples for the tiles of a kernel, none of them across sections;
+// the first group of each section, and past the last one.
+std::vector<std::int64_t> append_groups(std::vector<std::int64_t>& bounds, std::int64_t samples,
+                                        std::int64_t tile) {
+  const auto at = [&](std::int64_t i) { return bounds[static_cast<std::size_t>(i)]; };
+  std::vector<std::int64_t> first_group;
+  std::int64_t groups = 0;
+  for (std::int64_t first = 0; first < samples; ++groups) {
+    if (first % kSection == 0) first_group.push_back(groups);
+    bounds.push_back(first);
+    std::int64_t end = first + 1;
+    while (end < samples && end % kSection != 0 && end - first < tile &&
+           at(end + 1) - at(first) <= tile) {
+      ++end;
+    }
+    first = end;
+  }
+  bounds.push_back(samples);
+  first_group.push_back(groups);
+  return first_group;
+}
+
+}  // namespace
+
+CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<LayerPair>& layers,
+                         bool x_side, Span span, SampleUse use)
+    : on_(on), span_(span) {
+  const CardGradDot& table = *on.kernels().grad_dot;
+  const std::int64_t samples = span.count();
+  std::unique_ptr<CardArray<double>> sizes;
+  if (use == SampleUse::screened) {
+    sizes = std::make_unique<CardArray<double>>(on, samples);
+    sizes->fill(0);
+  }
+  for (const LayerPair& pair : layers) {
+    layers_.push_back(std::make_unique<Layer>());
+    Layer& layer = *layers_.back();
+    const TokenLayer& side = side_of(pair, x_side);
+    const std::int64_t begin = side.offsets[span.begin];
+    const std::int64_t tokens = side.offsets[span.end] - begin;
+    std::vector<std::int64_t>& bounds = layer.bounds_read;
+    for (std::int64_t i = span.begin; i <= span.end; ++i) bounds.push_back(side.offsets[i] - begin);
+    const CardTokenKernel& kernel = token_kernel(on, pair);
+    layer.first_group = append_groups(bounds, samples, kernel.tile);
+    const auto count = static_cast<std::int64_t>(bounds.size());
+    layer.bounds = std::make_unique<CardArray<std::int64_t>>(on, count);
+    layer.bounds->upload(bounds.data(), count);
+
+    const std::int64_t input_bytes = aligned(tokens * upload_bytes(side.inputs));
+    layer.rows =
+        std::make_unique<CardArray<char>>(on, input_bytes + tokens * upload_bytes(side.gradients));
+    char* const rows = layer.rows->data();
+    layer.tokens.layer = {put_rows(uploads, side.inputs, begin, tokens, rows),
+                          put_rows(uploads, side.gradients, begin, tokens, rows + input_bytes),
+                          layer.bounds->data()};
+    layer.tokens.samples = samples;
+    layer.tokens.groups = layer.bounds->data() + samples + 1;
+    layer.tokens.group_count = layer.first_group.back();
+    if (use == SampleUse::listed) continue;
+
+    layer.scales = std::make_unique<CardArray<double>>(on, 2 * tokens + samples);
+    layer.tokens.input_scale = layer.scales->data();
+    layer.tokens.gradient_scale = layer.scales->data() + tokens;
+    layer.tokens.unscale = layer.scales->data() + 2 * tokens;
+    const std::int64_t input_parts = tokens * kernel.part_bytes(side.inputs.cols);
+    layer.parts = std::make_unique<CardArray<char>>(
+        on, input_parts + tokens * kernel.part_bytes(side.gradients.cols));
+    layer.tokens.input_parts = layer.parts->data();
+    layer.tokens.gradient_parts = layer.parts->data() + input_parts;
+    on.check(kernel.prepare(on.queue(), layer.tokens, pair.bias));
+    if (sizes) {
+      on.check(table.sizes(on.queue(), {layer.tokens.layer, samples, pair.bias,
+                                        error_of(kFloatUnit, pair), sizes->data()}));
+    }
+    // What was packed is not read again.
+    if (kernel.part_bytes(1) > 0) layer.rows.reset();
+  }
+  if (!sizes) return;
+  sizes_.resize(static_cast<std::size_t>(samples));
+  sizes->download(sizes_.data(), samples);
+  on.wait();
+  for (double& size : sizes_) size = std::sqrt(size) * (1.0 + 1e-9);
+}
+
+CardSamples::~CardSamples() { on_.card().wait(on_.queue()); }
+
+std::int64_t CardSamples::sections() const { return ceil_div(span_.count(), kSection); }
+
+Span CardSamples::section(std::int64_t number) const {
+  const std::int64_t begin = span_.begin + number * kSection;
+  return {begin, std::min(span_.end, begin + kSection)};
+}
+
+CardTokens CardSamples::tokens_of(std::int64_t section, std::size_t number) const {
+  const Layer& layer = *layers_[number];
+  const std::int64_t first = layer.first_group[static_cast<std::size_t>(section)];
+  CardTokens out = layer.tokens;
+  out.groups += first;
+  out.group_count = layer.first_group[static_cast<std::size_t>(section + 1)] - first;
+  out.origin = section * kSection;
+  return out;
+}
+
+std::int64_t CardSamples::bytes(const std::vector<LayerPair>& layers, bool x_side,
+                                std::int64_t sample) {
+  std::int64_t sum = 0;
+  for (const LayerPair& layer : layers) {
+    const TokenLayer& side = side_of(layer, x_side);
+    // A float takes three times two bytes when packed.
+    const auto packed = [](const Matrix& m) { return upload_bytes(m) + 6 * m.cols; };
+    const std::int64_t tokens = side.offsets[sample + 1] - side.offsets[sample];
+    sum += 24 + tokens * (16 + packed(side.inputs) + packed(side.gradients));
+  }
+  return sum;
+}
+
+const CardTokenKernel& token_kernel(const OnCard& on, const LayerPair& layer) {
+  const CardGradDot& table = *on.kernels().grad_dot;
+  const bool narrow = std::min(layer.x.inputs.cols, layer.x.gradients.cols) <= kCardWidth;
+  return single(layer.x) && single(layer.y) && narrow ? table.floats : table.doubles;
+}
+
+std::unique_ptr<Uploads> factor_uploads(const OnCard& on, const Plan& plan,
+                                        const std::vector<LayerPair>& layers) {
+  Matrix widest{}, longest{};
+  for (const LayerPair& layer : layers) {
+    for (const Matrix* m :
+         {&layer.x.inputs, &layer.x.gradients, &layer.y.inputs, &layer.y.gradients}) {
+      if (upload_bytes(*m) > upload_bytes(widest)) widest = *m;
+      if (m->rows * upload_bytes(*m) > longest.rows * upload_bytes(longest)) longest = *m;
+    }
+  }
+  return std::make_unique<Uploads>(on, plan, widest, longest);
+}
+
+std::vector<Span> sample_spans(const std::vector<LayerPair>& layers, bool x_side,
+                               std::int64_t samples, std::int64_t bytes) {
+  std::vector<Span> spans;
+  for (std::int64_t first = 0; first < samples;) {
+    std::int64_t end = first, held = 0;
+    for (; end < samples; ++end) {
+      held += CardSamples::bytes(layers, x_side, end);
+      if (held > bytes && end > first) break;
+    }
+    spans.push_back({first, end});
+    first = end;
+  }
+  return spans;
+}
+
+}  // namespace genmem::backends

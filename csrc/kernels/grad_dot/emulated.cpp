@@ -1,0 +1,2 @@
+#define GENMEM_EMULATE
+#include "kernels/grad_dot/cuda.cu"
