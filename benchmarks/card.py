@@ -7,7 +7,9 @@ without TF32, or torch.cdist, and the epilogue behind it, queries in blocks that
 compared with float64 of the processor for some of the queries before a clock starts: distances in
 units of the data, densities in nats. Shares are multiply-adds per second over those of torch.matmul
 of the same shape, in bfloat16 for what is screened, else in float64. All times are of the device
-alone, tensors on it already, the least of several.
+alone, tensors on it already, the least of several; but grad_dot reads factors of the host and
+writes products there, its errors are in units of |g_i| |g_j|, and its share is against six products
+in bfloat16, as many as it computes.
 
 --backend cuda-emulated tries the script itself, on the processor and a small problem: the times
 then mean nothing.
@@ -25,7 +27,10 @@ import numpy as np
 import torch
 
 import genmem
-from genmem import kernels
+from genmem import _core, kernels
+from genmem.arrays import Readable
+from genmem.kernels import Factors, LayerFactors
+from genmem.kernels.grad_dot import factor_sides
 
 CHECKED = 50  # queries
 ROUNDS = 5
@@ -178,6 +183,68 @@ def timed(
     return rows
 
 
+def token_layers(samples: int, small: bool, seed: int) -> Factors:
+    """Factors like those of a VAE 784-512-256-(2 x 32) at m = 4: one token, then four."""
+    rng = np.random.default_rng(seed)
+    widths = [(1, 40, 24), (4, 24, 40)] if small else [(1, 784, 512), (4, 256, 512), (4, 512, 784)]
+    layers = []
+    for number, (tokens, d, p) in enumerate(widths):
+        rows, offsets = samples * tokens, tokens * np.arange(samples + 1)
+        a, g = (rng.standard_normal((rows, width)).astype(np.float32) for width in (d, p))
+        layers.append(LayerFactors(f"layer {number}", a, g, offsets, True))
+    return Factors(tuple(layers))
+
+
+def grad_dot_rows(backend: str, device: torch.device, small: bool) -> list[Row]:
+    m, n = (30, 70) if small else (1024, 8192)
+    queries, points = token_layers(m, small, 1), token_layers(n, small, 2)
+    some = queries.samples(0, min(m, CHECKED))
+    norms = [np.sqrt(kernels.grad_dot_diagonal(side, side)) for side in (some, points)]
+    indices = np.tile(np.arange(n), (len(some), 1))
+    truth = _core.grad_dot_listed(*factor_sides(some, points), indices, "auto", 2)
+    problem = f"grad_dot M={m:,} N={n:,}"
+
+    def there(rows: Readable) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(rows)).to(device)
+
+    sides = [
+        (len(x.inputs) // m, there(x.inputs), there(y.inputs), there(x.gradients),
+         there(y.gradients))
+        for x, y in zip(queries.layers, points.layers, strict=True)
+    ]  # fmt: skip
+
+    def torch_products() -> torch.Tensor:
+        out = torch.zeros(m, n, device=device)
+        step = max(1, (1 << 28) // (16 * n))  # samples whose tokens x tokens fit
+        for tokens, xa, ya, xg, yg in sides:
+            for i in range(0, m, step):
+                part = slice(i * tokens, (i + step) * tokens)
+                pairs = (xa[part] @ ya.T + 1) * (xg[part] @ yg.T)
+                out[i : i + step] += pairs.view(-1, tokens, n, tokens).sum((1, 3))
+        return out
+
+    peer = 6 * sum(
+        product_seconds(Problem("", x, y), torch.bfloat16)
+        for _, xa, ya, xg, yg in sides
+        for x, y in ((xa, ya), (xg, yg))
+    )
+    contenders: list[tuple[str, bool, Callable[[], torch.Tensor]]] = [
+        (f"genmem {backend}", False,
+         lambda: torch.from_numpy(kernels.grad_products(queries, points, backend=backend))),
+        ("torch products, sum", False, torch_products),
+        ("torch products, sum, TF32", True, torch_products),
+    ]  # fmt: skip
+    rows = []
+    for name, tf32, run in contenders:
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        got = run()[: len(some)].cpu().numpy()
+        error = float((np.abs(got - truth) / np.outer(*norms)).max())
+        seconds = least(run, device)
+        rows.append(Row(problem, name, seconds, error, None if "torch" in name else peer / seconds))
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return rows
+
+
 def head(device: torch.device) -> list[str]:
     """What ran: card, driver, versions."""
     lines = [f"genmem {genmem.config()['genmem']}, {genmem.config()['cuda']['build']}"]
@@ -211,6 +278,7 @@ def main() -> None:
     rows = []
     for one in problems(device, small=asked.backend != "cuda"):
         rows += knn_rows(one, asked.backend) + log_kde_rows(one, asked.backend)
+    rows += grad_dot_rows(asked.backend, device, small=asked.backend != "cuda")
     text = "\n".join([*head(device), "", *table(rows)]) + "\n"
     print(text, end="")
     if asked.results:

@@ -1,0 +1,48 @@
+"""Products of many tiles and sections against the processor's."""
+
+import numpy as np
+import pytest
+
+from genmem import kernels
+from genmem.kernels import Factors, LayerFactors
+
+LAYERS = {
+    "perceptron": [(1, 784, 512, True), (4, 256, 512, True), (4, 512, 784, True)],
+    "convolution": [(196, 144, 32, True)],
+    "long samples": [(1500, 33, 17, False)],
+}
+SAMPLES = {"perceptron": (300, 5000), "convolution": (40, 300), "long samples": (5, 30)}
+
+
+def factors(rng: np.random.Generator, samples: int, case: str, dtype: type) -> Factors:
+    layers = []
+    for number, (tokens, d, p, bias) in enumerate(LAYERS[case]):
+        counts = rng.integers(0, 2 * tokens + 1, samples)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        a, g = (rng.standard_normal((offsets[-1], width)).astype(dtype) for width in (d, p))
+        layers.append(LayerFactors(f"layer {number}", a, g, offsets, bias))
+    return Factors(tuple(layers))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", LAYERS)
+def test_products_are_the_processors(case: str, dtype: type, rng: np.random.Generator) -> None:
+    m, n = SAMPLES[case]
+    queries, points = factors(rng, m, case, dtype), factors(rng, n, case, dtype)
+    norms = [np.sqrt(kernels.grad_dot_diagonal(side, side)) for side in (queries, points)]
+    got = kernels.grad_products(queries, points, backend="cuda")
+    error = np.abs(got - kernels.grad_products(queries, points))
+    unit = 1e-13 if dtype is np.float64 else 1e-6
+    assert (error <= unit * np.outer(*norms) + 1e-300).all()
+    along = kernels.grad_dot_diagonal(points, points, backend="cuda")
+    assert (np.abs(along - norms[1] ** 2) <= 1e-13 * norms[1] ** 2 + 1e-300).all()
+    square = kernels.grad_dot(points, points, symmetric=True, backend="cuda")
+    assert (square == square.T).all()
+
+
+def test_the_strongest_are_those_of_float64(rng: np.random.Generator) -> None:
+    queries = factors(rng, 60, "perceptron", np.float32)
+    points = factors(rng, 5000, "perceptron", np.float32)
+    got = kernels.grad_dot(queries, points, k=10, screen=True, backend="cuda")
+    want = kernels.grad_dot(queries, points, k=10, screen=True)
+    assert (got.indices == want.indices).all()
