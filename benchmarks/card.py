@@ -6,7 +6,7 @@ A rival is the usual way in torch: |x|^2 + |y|^2 - 2xy by a matrix product in fl
 without TF32, or torch.cdist, and the epilogue behind it, queries in blocks that fit. Answers are
 compared with float64 of the processor for some of the queries before a clock starts: distances in
 units of the data, densities in nats. Shares are multiply-adds per second over those of torch.matmul
-of the same shape, in bfloat16 for what is screened, else in float64. All times are of the device
+of the same shape in bfloat16, as what is screened is. All times are of the device
 alone, tensors on it already, the least of several; but grad_dot reads factors of the host and
 writes products there, its errors are in units of |g_i| |g_j|, and its share is against six products
 in bfloat16, as many as it computes.
@@ -146,7 +146,7 @@ def log_kde_rows(p: Problem, backend: str) -> list[Row]:
     contenders: dict[str, tuple[Callable[[], torch.Tensor], torch.dtype | None]] = {
         f"genmem {backend}": (
             lambda: torch.as_tensor(kernels.log_kde(p.queries, p.points, h, backend=backend)),
-            torch.float64,
+            torch.bfloat16,
         ),
         "torch product, logsumexp": (
             lambda: in_blocks(

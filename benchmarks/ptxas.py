@@ -42,6 +42,8 @@ SHARED = {
     "rank_hits": 0,
     "chunk_states": 0,
     "clear_states": 0,
+    "narrow_hits": 0,
+    "spread_hits": 0,
     "add_tensor_products": 2 * 3 * 256 * 64 + 128 * 128 * 4 + 256 * 5,  # stages, plane, tokens
     "add_wide_products": 2 * 16 * 64 * 8 + 64 * 64 * 8 + 128 * 9,
     "add_pairs": 4 * 8,

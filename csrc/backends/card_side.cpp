@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "backends/sample.hpp"
 #include "backends/screening.hpp"
@@ -29,6 +30,12 @@ CardFrame card_frame(const OnCard& on, const Matrix& queries, const Matrix& poin
   f.gamma = static_cast<float>(1.01 * (n / (1.0 - std::min(n, 0.5)) + 32.0 * 0x1p-24));
   f.slack = static_cast<float>((cols / 16.0 + 32.0) * 0x1p-24);
   return f;
+}
+
+std::int64_t spread_step(std::int64_t tiles) {
+  auto step = static_cast<std::int64_t>(0.6180339887498949 * static_cast<double>(tiles)) + 1;
+  while (std::gcd(step, tiles) > 1) ++step;
+  return step;
 }
 
 CardRows::CardRows(const OnCard& on, const CardFrame& frame, const Matrix& from, std::int64_t rows)

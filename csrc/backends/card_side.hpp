@@ -21,6 +21,10 @@ struct CardFrame {
 // Depends on shapes, types and the points alone.
 CardFrame card_frame(const OnCard& on, const Matrix& queries, const Matrix& points);
 
+// A step through `tiles` of them that shares no factor with their number, near the golden section
+// of it: each stretch of the walk is spread over all.
+std::int64_t spread_step(std::int64_t tiles);
+
 // Room for `rows` rows of a matrix, filled with some of them at a time.
 class CardRows {
  public:

@@ -2,17 +2,19 @@
 
 namespace genmem {
 
-#define GENMEM_DECLARE_CARD(isa)                                  \
-  namespace isa {                                                 \
-  const char* card_distances(const Queue&, const CardDistances&); \
-  const char* card_pack(const Queue&, const CardPack&);           \
-  const char* card_screen(const Queue&, const CardScreen&);       \
-  const char* card_near(const Queue&, const CardNear&);           \
-  const char* card_settle(const Queue&, const CardSettle&);       \
-  const char* card_rank(const Queue&, const CardRank&);           \
-  const char* card_kde_clear(const Queue&, const CardKde&);       \
-  const char* card_kde(const Queue&, const CardKde&);             \
-  const CardGradDot& card_grad_dot();                             \
+#define GENMEM_DECLARE_CARD(isa)                                                 \
+  namespace isa {                                                                \
+  const char* card_distances(const Queue&, const CardDistances&);                \
+  const char* card_pack(const Queue&, const CardPack&);                          \
+  const char* card_screen(const Queue&, const CardScreen&);                      \
+  const char* card_near(const Queue&, const CardNear&);                          \
+  const char* card_settle(const Queue&, const CardSettle&);                      \
+  const char* card_rank(const Queue&, const CardRank&);                          \
+  const char* card_kde_clear(const Queue&, const CardKde&);                      \
+  const char* card_kde(const Queue&, const CardKde&);                            \
+  const char* card_kde_narrow(const Queue&, const CardKde&, const CardKdeHits&); \
+  const char* card_kde_spread(const Queue&, const CardKde&, const CardKdeHits&); \
+  const CardGradDot& card_grad_dot();                                            \
   }
 
 GENMEM_DECLARE_CARD(emulated)
@@ -24,9 +26,10 @@ namespace backends {
 
 namespace {
 
-#define GENMEM_CARD_KERNELS(isa)                                                       \
-  &isa::card(), isa::card_distances, isa::card_pack, isa::card_screen, isa::card_near, \
-      isa::card_settle, isa::card_rank, isa::card_kde_clear, isa::card_kde, &isa::card_grad_dot()
+#define GENMEM_CARD_KERNELS(isa)                                                                  \
+  &isa::card(), isa::card_distances, isa::card_pack, isa::card_screen, isa::card_near,            \
+      isa::card_settle, isa::card_rank, isa::card_kde_clear, isa::card_kde, isa::card_kde_narrow, \
+      isa::card_kde_spread, &isa::card_grad_dot()
 
 }  // namespace
 

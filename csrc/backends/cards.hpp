@@ -23,6 +23,8 @@ struct CardKernels {
   CardRankKernel rank;
   CardKdeKernel kde_clear;
   CardKdeKernel kde;
+  CardKdeHitsKernel kde_narrow;
+  CardKdeHitsKernel kde_spread;
   const CardGradDot* grad_dot;
 };
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -41,14 +40,6 @@ struct CardCut {
 
   std::int64_t first, capacity, points_of_a_block, queries_of_a_batch;
 };
-
-// A step through `tiles` of them that shares no factor with their number, near the golden section
-// of it: each stretch of the walk is spread over all.
-std::int64_t spread_step(std::int64_t tiles) {
-  auto step = static_cast<std::int64_t>(0.6180339887498949 * static_cast<double>(tiles)) + 1;
-  while (std::gcd(step, tiles) > 1) ++step;
-  return step;
-}
 
 // What the card holds of a batch of queries.
 class Batch {

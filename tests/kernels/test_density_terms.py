@@ -25,7 +25,7 @@ def problem(
     return queries, points, options
 
 
-@pytest.mark.card(when=lambda params: params["shape"] == BACKENDS_SEE[0])
+@pytest.mark.card(when=lambda params: params["shape"] != BACKENDS_SEE[2])
 @pytest.mark.parametrize(
     "used", [(), ("weights",), ("weights", "point_scales", "exclude")], ids=str
 )

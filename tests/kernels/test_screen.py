@@ -98,6 +98,7 @@ def test_neighbours_equal_brute_force(
     assert_within(got.distances, distances, (eps + unit) * distances)
 
 
+@pytest.mark.card(when=lambda params: some_of_it(params | {"k": 10}))
 @pytest.mark.parametrize("name", DATA)
 def test_densities_equal_the_witness(backend: str, name: str, rng: np.random.Generator) -> None:
     points = DATA[name](rng)
@@ -218,6 +219,7 @@ class TestWork:
         if work.screened:
             assert 1000 <= work.distances <= 3000
 
+    @pytest.mark.card
     def test_few_terms_are_computed(self, backend: str, rng: np.random.Generator) -> None:
         points = rng.standard_normal((20_000, 64)).astype(np.float32)
         queries = points[:100] + 0.1 * rng.standard_normal((100, 64)).astype(np.float32)
@@ -227,6 +229,7 @@ class TestWork:
         if work.screened:
             assert work.distances <= 0.01 * work.pairs
 
+    @pytest.mark.card
     def test_where_all_matters_all_is_computed(
         self, backend: str, rng: np.random.Generator
     ) -> None:
@@ -282,3 +285,18 @@ def test_no_bound_is_ever_violated(data: st.DataObject) -> None:
             edge = (radius**2)[:, None]
             assert (counts >= (sq <= edge * (1 - 1e-12)).sum(axis=1)).all()
             assert (counts <= (sq <= edge * (1 + 1e-12)).sum(axis=1)).all()
+
+
+def test_densities_of_a_card_have_the_same_bits_screened_or_not(rng: np.random.Generator) -> None:
+    """Three queries are not screened, five are; a bandwidth at which few terms matter, and most."""
+    points = rng.standard_normal((9000, 20)).astype(np.float32)
+    queries = points[:5] + np.float32(0.1)
+    weights = rng.uniform(0, 2, 9000) * (rng.uniform(size=9000) > 0.1)
+    exclude = np.array([0, -1, 7, -1, 4])
+    for bandwidth in (0.4, [0.4, 0.8], 6.0):
+        how = {"weights": weights, "backend": "cuda-emulated"}
+        slots = kernels.kde_slots(queries, points, bandwidth, exclude=exclude, **how)
+        for rows in (slice(0, 3), slice(3, 5)):
+            part = kernels.kde_slots(queries[rows], points, bandwidth, exclude=exclude[rows], **how)
+            for one, whole in zip(part, slots, strict=True):
+                assert (one == whole[..., rows]).all()

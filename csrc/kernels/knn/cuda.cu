@@ -2,6 +2,7 @@
 
 #include "kernels/device/reduce.hpp"
 #include "kernels/knn/card.hpp"
+#include "kernels/pairs/single.hpp"
 #include "kernels/pairs/tile.hpp"
 #include "kernels/screen/hits.hpp"
 #include "math/nearest.hpp"
@@ -38,19 +39,6 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, kWide ? 2 : 3) near_hits(CardNear
     }
   }
   if (strange) device::atomic_max(p.strange, 1);
-}
-
-// The limit and what it leaves for a screen that knows all but the query's norm.
-GENMEM_DEVICE void put_limit(float limit, const float* norm, int64_t query, float* limits,
-                             float* thresholds) {
-  limits[query] = limit;
-  if (!norm) {
-    thresholds[query] = limit;
-    return;
-  }
-  const double room = static_cast<double>(limit) - static_cast<double>(norm[query]);
-  // A NaN, of a norm beyond float32, lets all pass.
-  thresholds[query] = room == room ? float_above(room) : HUGE_VALF;
 }
 
 // Floats in an order of integers.
@@ -95,41 +83,10 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 8) settle_hits(CardSettle p) {
     const float kth = kth_high(hits, count, p.k);
     limit = kth < limit ? kth : limit;
   }
-  int kept = 0;
-  for (int first = 0; first < count; first += kWarp) {
-    const int j = first + lane();
-    const CardHit hit = j < count ? hits[j] : CardHit{0, HUGE_VALF, HUGE_VALF};
-    const bool stays = j < count && hit.low <= limit;
-    const uint32_t all = votes(stays);
-    warp_barrier();
-    if (stays) hits[kept + count_bits(all & ((uint32_t{1} << lane()) - 1u))] = hit;
-    kept += count_bits(all);
-  }
+  const int kept = keep_below(hits, count, limit);
   if (lane() != 0) return;
   p.found[query] = kept;
   put_limit(limit, p.norm, query, p.limit, p.threshold);
-}
-
-// The exact squared distance of a pair by one thread: rows that are one chain.
-GENMEM_DEVICE double chain_distance(const Matrix& x, int64_t i, const Matrix& y, int64_t j) {
-  double sum = 0.0;
-  for (int64_t c = 0; c < x.cols; ++c) {
-    const double difference = entry(x, i, c) - entry(y, j, c);
-    sum = fma(difference, difference, sum);
-  }
-  return sum;
-}
-
-// The same by eight neighbouring lanes, a chain each.
-GENMEM_DEVICE double wide_distance(const Matrix& x, int64_t i, const Matrix& y, int64_t j) {
-  double sum = 0.0;
-  for (int64_t c = device::lane() % 8; c < x.cols; c += 8) {
-    const double difference = entry(x, i, c) - entry(y, j, c);
-    sum = fma(difference, difference, sum);
-  }
-  sum += device::shuffle_xor(sum, 4);
-  sum += device::shuffle_xor(sum, 2);
-  return sum + device::shuffle_xor(sum, 1);
 }
 
 GENMEM_DEVICE void exact_distances(const CardRank& p, int64_t query, int count) {

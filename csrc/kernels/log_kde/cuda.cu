@@ -2,6 +2,8 @@
 
 #include "kernels/device/reduce.hpp"
 #include "kernels/log_kde/card.hpp"
+#include "kernels/pairs/single.hpp"
+#include "kernels/screen/hits.hpp"
 #include "math/kernel_function.hpp"
 #include "math/logsumexp.hpp"
 
@@ -58,7 +60,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) chunk_states(CardKde p) {
   Largest largest{kLowest, kLowest, INT64_MAX};
   bool strange = false;
   for (int64_t j = lane(); j < p.count; j += kWarp) {
-    strange = strange || !(sq[j] < HUGE_VAL);
+    strange = strange || (p.strange && !(sq[j] < HUGE_VAL));
     largest.add(exponent(p, sq_bandwidth, exclude, sq[j], j), j);
   }
   for (int mask = kWarp / 2; mask > 0; mask /= 2) {
@@ -81,6 +83,83 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) chunk_states(CardKde p) {
   p.states[h * p.stride + query] = state;
 }
 
+// Both parts of a screened chunk.
+struct Screened {
+  CardKde kde;
+  CardKdeHits of;
+};
+
+// The second largest lower bound among the exponents of the hits.
+GENMEM_DEVICE double second_exponent(const Screened& p, const CardHit* hits, int count, double h) {
+  Largest largest{kLowest, kLowest, INT64_MAX};
+  for (int j = device::lane(); j < count; j += device::kWarp) {
+    const double high = hits[j].high > 0.0f ? static_cast<double>(hits[j].high) : 0.0;
+    const double sq = high / p.of.unit * (1.0 + 1e-12);
+    largest.add(exponent(p.kde, h, -1, sq, hits[j].at - p.kde.first), j);
+  }
+  for (int mask = device::kWarp / 2; mask > 0; mask /= 2) {
+    const double top = device::shuffle_xor(largest.top, mask);
+    const double next = device::shuffle_xor(largest.next, mask);
+    largest.join(top, next, device::shuffle_xor(largest.at, mask));
+  }
+  return largest.next;
+}
+
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) narrow_hits(Screened p) {
+  using namespace device;
+  const int64_t query = block_x() * kWarps + warp();
+  if (query >= p.kde.queries) return;
+  const int count = p.of.found[query];
+  if (count > p.of.capacity) {
+    warp_barrier();
+    if (lane() == 0) p.of.threshold[query] = -HUGE_VALF;
+    return;
+  }
+  CardHit* const hits = p.of.hits + query * p.of.capacity;
+  double reach = 0.0;
+  for (int64_t h = 0; h < p.kde.bandwidths; ++h) {
+    const double sq_bandwidth = p.kde.sq_bandwidths[h];
+    const double second = second_exponent(p, hits, count, sq_bandwidth);
+    const double drop = p.of.most_log_weight - second + kNegligible;
+    const double sq = kernel_reach(p.kde.kind, drop) * sq_bandwidth * p.of.most_sq_scale;
+    reach = sq > reach ? sq : reach;
+  }
+  // Upwards by more than the roundings of these few operations; a NaN, of a distance that is none,
+  // lets all pass.
+  const double bound = reach * p.of.unit * (1.0 + 1e-9);
+  const float limit = bound == bound ? float_above(bound) : HUGE_VALF;
+  const int kept = keep_below(hits, count, limit);
+  if (lane() != 0) return;
+  p.of.found[query] = kept;
+  put_limit(limit, p.of.norm, query, p.of.limit, p.of.threshold);
+}
+
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) spread_hits(Screened p) {
+  using namespace device;
+  const int64_t query = block_x() * kWarps + warp();
+  if (query >= p.kde.queries) return;
+  const int64_t all = p.of.points.rows;
+  double* const sq = p.of.sq + query * all;
+  const bool lost = p.of.found[query] > p.of.capacity;
+  const CardHit* const hits = p.of.hits + query * p.of.capacity;
+  const int64_t count = lost ? all : p.of.found[query];
+  for (int64_t j = lane(); j < all; j += kWarp) sq[j] = HUGE_VAL;
+  warp_barrier();
+  // Every lane takes part in every shuffle: those past the end do the last one again.
+  const bool wide = p.of.queries.cols > kChainDepth;
+  const int64_t step = wide ? kWarp / 8 : kWarp;
+  for (int64_t first = 0; first < count; first += step) {
+    const int64_t own = first + (wide ? lane() / 8 : lane()), i = own < count ? own : count - 1;
+    const int64_t j = lost ? i : hits[i].at - p.kde.first;
+    const double found = wide ? wide_distance(p.of.queries, query, p.of.points, j)
+                              : chain_distance(p.of.queries, query, p.of.points, j);
+    if (own < count && (!wide || lane() % 8 == 0)) sq[j] = found;
+  }
+  if (lane() != 0) return;
+  atomic_add(p.of.computed, static_cast<unsigned long long>(count));
+  if (lost) atomic_add(p.of.lost, 1);
+}
+
 GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) clear_states(CardKde p) {
   const int64_t i = device::block_x() * kThreads + device::thread();
   if (i < p.bandwidths * p.stride) clear(p.states[i]);
@@ -96,6 +175,18 @@ const char* card_kde(const Queue& queue, const CardKde& p) {
 const char* card_kde_clear(const Queue& queue, const CardKde& p) {
   const device::Shape shape{(p.bandwidths * p.stride + kThreads - 1) / kThreads, 1, kThreads, 0};
   return device::launch(clear_states, shape, static_cast<device::Stream>(queue.stream), p);
+}
+
+const char* card_kde_narrow(const Queue& queue, const CardKde& kde, const CardKdeHits& of) {
+  const device::Shape shape{(kde.queries + kWarps - 1) / kWarps, 1, kThreads, 0};
+  return device::launch(narrow_hits, shape, static_cast<device::Stream>(queue.stream),
+                        Screened{kde, of});
+}
+
+const char* card_kde_spread(const Queue& queue, const CardKde& kde, const CardKdeHits& of) {
+  const device::Shape shape{(kde.queries + kWarps - 1) / kWarps, 1, kThreads, 0};
+  return device::launch(spread_hits, shape, static_cast<device::Stream>(queue.stream),
+                        Screened{kde, of});
 }
 
 }  // namespace genmem::GENMEM_ISA

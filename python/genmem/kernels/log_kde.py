@@ -123,7 +123,7 @@ def log_kde(
     kernel        "gaussian", "epanechnikov", "biweight", "tophat", "exponential", "linear",
                   "cosine"; the constant c_d holds at any d
     point_scales  (N,)    lambda_j > 0, default 1: each point has the bandwidth h lambda_j
-    backend       as in `knn`; on a card all distances are computed, none is screened
+    backend       as in `knn`
     memory        bytes of working memory beyond inputs and answers, about; points are read where
                   they lie, block by block. "cuda" takes what is free on the card
     return_stats  also return a `Work`: what was computed, and the certified error of each answer
