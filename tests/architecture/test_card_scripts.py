@@ -47,5 +47,5 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     ours = re.findall(
         r"\| (\w+) .*\| genmem cuda-emulated \| [\d.]+ \| (\S+) \| \d+%", results.read_text()
     )
-    assert {name for name, _ in ours} == {"knn", "log_kde"}
+    assert {name for name, _ in ours} == {"knn", "log_kde", "grad_dot"}
     assert all(float(error) <= 1e-6 for _, error in ours)
