@@ -18,6 +18,12 @@
 
 #include "kernels/device/shape.hpp"
 
+#if defined(GENMEM_EMULATE_THREADS) && defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#endif
 #if !defined(GENMEM_EMULATE_THREADS)
 #include <setjmp.h>
 #include <ucontext.h>
@@ -47,7 +53,7 @@ struct Meeting {
   int wanted = 0;
   bool ordered = true;
   std::atomic<int> arrived{0};
-  std::atomic<uint64_t> times{0};
+  std::atomic<uint32_t> times{0};
 };
 
 // What a lane lays out for the others of its warp.
@@ -86,7 +92,7 @@ struct Thread {
   std::vector<std::vector<Copy>> committed;
 #if !defined(GENMEM_EMULATE_THREADS)
   const Meeting* at = nullptr;  // where it waits, which had taken place `before` times
-  uint64_t before = 0;
+  uint32_t before = 0;
   bool ended = false;
   ucontext_t context{};
 #if defined(GENMEM_EMULATE_JUMPS)
@@ -179,11 +185,12 @@ class Block {
   void meet(Meeting& m, const char* what) {
     const auto take = m.ordered ? std::memory_order_acquire : std::memory_order_relaxed;
     const auto give = m.ordered ? std::memory_order_acq_rel : std::memory_order_relaxed;
-    const uint64_t before = m.times.load(std::memory_order_relaxed);
+    const uint32_t before = m.times.load(std::memory_order_relaxed);
     if (m.arrived.fetch_add(1, give) + 1 == m.wanted) {
       m.arrived.store(0, std::memory_order_relaxed);
       idle_.fetch_sub(m.wanted - 1, std::memory_order_relaxed);
       m.times.store(before + 1, m.ordered ? std::memory_order_release : std::memory_order_relaxed);
+      wake(m);
       return;
     }
     current->place.store(what, std::memory_order_relaxed);
@@ -226,7 +233,20 @@ class Block {
     for (std::thread& one : running) one.join();
   }
 
-  static void wait(const Meeting&, uint64_t) { std::this_thread::yield(); }
+#if defined(__linux__)
+  // Hundreds of threads that yield to each other leave no time for those that work. A call of the
+  // system is nothing that the thread sanitizer takes for an order of memory.
+  static void wait(const Meeting& m, uint32_t before) {
+    const timespec soon{0, 5'000'000};  // then to see whether all were stopped
+    syscall(SYS_futex, &m.times, FUTEX_WAIT_PRIVATE, before, &soon, nullptr, 0);
+  }
+  static void wake(const Meeting& m) {
+    syscall(SYS_futex, &m.times, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+  }
+#else
+  static void wait(const Meeting&, uint32_t) { std::this_thread::yield(); }
+  static void wake(const Meeting&) {}
+#endif
 #else
   static constexpr size_t kStack = 256 * 1024;
 
@@ -307,7 +327,9 @@ class Block {
   ucontext_t home_{};
 #endif
 
-  void wait(const Meeting& m, uint64_t before) {
+  static void wake(const Meeting&) {}
+
+  void wait(const Meeting& m, uint32_t before) {
     Thread& thread = *current;
     thread.at = &m;
     thread.before = before;
