@@ -47,6 +47,26 @@ def test_train_takes_what_was_asked_for(tmp_path: Path) -> None:
     assert (recipe.epochs, recipe.latent, recipe.lr, recipe.seed) == (3, 2, 0.01, 4)
 
 
+def test_train_gives_the_model_the_labels(tmp_path: Path) -> None:
+    got = invoke("train", "digits", *SMOKE, "--conditional", "--out", str(tmp_path / "run"))
+    assert got.exit_code == 0, got.output
+    assert "digits: mlp-vae, given the labels, elbo" in got.stdout
+    run = Run.load(tmp_path / "run")
+    assert run.recipe == preset("smoke", DATA).recipes["elbo"].replace(
+        checkpoints=(1, 2), conditional=True
+    )
+    words = ["--run", str(tmp_path / "run"), "--draws", "2", "--generated", "2"]
+    got = invoke("influence", "digits", *SMOKE, *words, "--out", str(tmp_path / "traced"))
+    assert got.exit_code == 0, got.output
+    own = pd.read_parquet(tmp_path / "traced/scores/self_influence.parquet")["self_influence"]
+    assert (np.abs(own - TracIn(run, draws=2).self_influence(DATA)) <= 1e-12).all()
+    np.savez(tmp_path / "unlabelled.npz", x=DATA.x)
+    words = [str(tmp_path / "unlabelled.npz"), *SMOKE, "--conditional"]
+    got = invoke("train", *words, "--out", str(tmp_path / "other"))
+    assert got.exit_code == 1
+    assert "wants a label for every sample, and unlabelled has none" in got.stderr
+
+
 def test_train_refuses_a_bad_value_in_one_line(tmp_path: Path) -> None:
     got = invoke("train", "digits", *SMOKE, "--lr", "-1", "--out", str(tmp_path))
     assert got.exit_code == 1
@@ -90,7 +110,9 @@ def test_memorization_of_a_density_has_no_epochs(tmp_path: Path) -> None:
     words = ["--model", "knn", "--epochs", "3", "--out", str(tmp_path)]
     got = invoke("memorization", "digits", *SMOKE, *words)
     assert got.exit_code == 2
-    assert "do not apply to --model knn" in " ".join(got.stderr.split())
+    assert "do not apply to --model knn" in " ".join(got.stderr.replace("│", " ").split())
+    words = ["--model", "knn", "--conditional", "--out", str(tmp_path)]
+    assert invoke("memorization", "digits", *SMOKE, *words).exit_code == 2
 
 
 @pytest.fixture(scope="module")

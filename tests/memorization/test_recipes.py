@@ -2,6 +2,7 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,21 @@ def test_each_unit_is_the_recipe_without_its_fold(whole):
         want = log_prob(run.model(e), Inputs(RECIPE, DIGITS)).log_p
         assert got[e].shape == want.shape
         assert got[e].tobytes() == want.tobytes()
+
+
+def test_a_conditional_recipe_is_scored_given_the_labels(tmp_path):
+    """One sample is alone in its class: models that leave it out have not met its label."""
+    y = DIGITS.y % 2
+    y[11] = 2
+    data, recipe = replace(DIGITS, y=y), RECIPE.replace(conditional=True)
+    scores = cross_validate(recipe, data, folds=3, repeats=2, out=tmp_path, resamples=50)
+    assert np.isfinite(scores.score).all()
+    held_out = folds(90, 3, 0, 1, index=data.index)
+    assert (data.y[held_out != held_out[11]] < 2).all()
+    recipe = recipe.replace(seed=unit_seed(recipe.seed, 1, held_out[11]))
+    run = train(recipe, data, rows=np.flatnonzero(held_out != held_out[11]))
+    want = log_prob(run.model(), Inputs(recipe, data)).log_p
+    assert (read_units(tmp_path).block(0, 90)[-1, 1, held_out[11]] == want).all()
 
 
 def test_a_longer_training_memorizes_more():

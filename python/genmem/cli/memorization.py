@@ -20,7 +20,7 @@ from genmem.cli.options import (
     run_directory,
 )
 from genmem.cli.progress import progress
-from genmem.cli.recipes import Epochs, Latent, LearningRate, recipe_of
+from genmem.cli.recipes import Conditional, Epochs, Latent, LearningRate, recipe_of
 
 
 class Model(StrEnum):
@@ -71,6 +71,7 @@ def memorization(
     epochs: Epochs = None,
     latent: Latent = None,
     lr: LearningRate = None,
+    conditional: Conditional = False,
     limit: Limit = None,
     debug: Debug = False,
 ) -> None:
@@ -91,10 +92,19 @@ def memorization(
     studied = learner(model.value, samples, sizes, seed)
     if model.value in sizes.recipes:
         studied = recipe_of(
-            samples, preset.value, model.value, seed, epochs=epochs, latent=latent, lr=lr
+            samples,
+            preset.value,
+            model.value,
+            seed,
+            epochs=epochs,
+            latent=latent,
+            lr=lr,
+            conditional=conditional,
         )
-    elif (epochs, latent, lr) != (None, None, None):
-        raise typer.BadParameter(f"--epochs, --latent and --lr do not apply to --model {model}")
+    elif (epochs, latent, lr, conditional) != (None, None, None, False):
+        raise typer.BadParameter(
+            f"--epochs, --latent, --lr and --conditional do not apply to --model {model}"
+        )
     directory = run_directory(out, data, preset, "memorization", model.value)
     workers = threads or config()["threads"]
     with progress() as tell, processes(workers) as pool, listening() as heard:

@@ -46,6 +46,14 @@ LearningRate = Annotated[
         show_default=False,
     ),
 ]
+Conditional = Annotated[
+    bool,
+    typer.Option(
+        "--conditional",
+        help="Give the model the labels of DATA: p(x | y) in place of p(x). What does not fit its "
+        "label then stands out.",
+    ),
+]
 
 
 def recipe_of(
@@ -57,6 +65,7 @@ def recipe_of(
     epochs: int | None = None,
     latent: int | None = None,
     lr: float | None = None,
+    conditional: bool = False,
 ) -> Recipe:
     """The preset's recipe for this objective, with the checkpoints of the one that is reported; an
     option that is not None replaces its field."""
@@ -65,5 +74,5 @@ def recipe_of(
     asked = {"epochs": epochs, "latent": latent, "lr": lr}
     recipes = chosen(preset, data, seed=seed).recipes
     kept = next(iter(recipes.values())).checkpoints
-    recipe = recipes[objective].replace(checkpoints=kept)
+    recipe = recipes[objective].replace(checkpoints=kept, conditional=conditional)
     return recipe.replace(**{name: value for name, value in asked.items() if value is not None})

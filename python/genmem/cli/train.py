@@ -18,7 +18,7 @@ from genmem.cli.options import (
     run_directory,
 )
 from genmem.cli.progress import progress
-from genmem.cli.recipes import Epochs, Latent, LearningRate, Objective, recipe_of
+from genmem.cli.recipes import Conditional, Epochs, Latent, LearningRate, Objective, recipe_of
 
 
 def train(
@@ -34,6 +34,7 @@ def train(
     epochs: Epochs = None,
     latent: Latent = None,
     lr: LearningRate = None,
+    conditional: Conditional = False,
     limit: Limit = None,
     debug: Debug = False,
 ) -> None:
@@ -46,13 +47,21 @@ def train(
 
     samples = datasets.load(data, limit=limit)
     recipe = recipe_of(
-        samples, preset.value, objective.value, seed, epochs=epochs, latent=latent, lr=lr
+        samples,
+        preset.value,
+        objective.value,
+        seed,
+        epochs=epochs,
+        latent=latent,
+        lr=lr,
+        conditional=conditional,
     )
     directory = run_directory(out, data, preset, objective.value)
     with progress() as tell:
         run = training.train(recipe, samples, directory, progress=tell)
     last = run.history["train_loss"][-1]
     kept = ", ".join(str(checkpoint.epoch) for checkpoint in run.checkpoints)
-    typer.echo(f"{samples.name}: {recipe.model}, {objective.value}, {recipe.epochs} epochs")
+    given = ", given the labels" if conditional else ""
+    typer.echo(f"{samples.name}: {recipe.model}{given}, {objective.value}, {recipe.epochs} epochs")
     typer.echo(f"training loss in the last epoch: {last:.3f} nats per sample")
     typer.echo(f"checkpoints after epochs {kept}: {directory}")

@@ -46,7 +46,12 @@ def generated_samples(run: Any, count: int, seed: int) -> Data:
     from genmem.datasets import Dataset
 
     # Pictures in [0, 1] as they are: the values that happen to occur are not their range.
-    return Dataset(name="generated", x=run.sample(count, seed), value_range=(0.0, 1.0))
+    return Dataset(
+        name="generated",
+        x=run.sample(count, seed),
+        y=run.sample_labels(count, seed) if run.recipe.conditional else None,
+        value_range=(0.0, 1.0),
+    )
 
 
 def over_samples(scores: Float64) -> tuple[Float64, Float64]:

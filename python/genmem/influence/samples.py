@@ -95,7 +95,10 @@ def _of_dataset(
         batch = Inputs(recipe, data).batch
 
     def values(start: int, stop: int) -> Batch:
-        return _tensor(batch(np.arange(start, stop)), dtype, device)
+        found = batch(np.arange(start, stop))
+        if isinstance(found, tuple):  # of a conditional recipe: samples and their labels
+            return tuple(_tensor(part, dtype, device) for part in found)
+        return _tensor(found, dtype, device)
 
     return Samples(
         name, _checked_ids(name, data.index, len(data)), values, lambda: data.fingerprint

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from genmem.models.conditional import ConditionalVAE, labelled_shape
 from genmem.models.decoders import Decoder, beta_decoder, dc_decoder, mlp_decoder
 from genmem.models.encoders import Encoder, beta_encoder, dc_encoder, mlp_encoder
 from genmem.models.halving import stages
@@ -59,7 +60,7 @@ MODELS: dict[str, tuple[int, ...]] = {
 _GLOBAL_GENERATOR = threading.Lock()
 
 
-def build(recipe: Architecture, shape: Sequence[int]) -> VAE:
+def build(recipe: Architecture, shape: Sequence[int], classes: int | None = None) -> VAE:
     """The model a recipe names, for samples of `shape`, with the first weights of its seed.
 
     model       mlp-vae, dcvae: van den Burg & Williams (2021); mlp-vae-a, beta-vae: Kong &
@@ -67,6 +68,8 @@ def build(recipe: Architecture, shape: Sequence[int]) -> VAE:
     hidden      widths of the MLP; channels of the halving stages of dcvae; those and the width of
                 the dense layer of beta-vae. None: as published, with as many stages as shape allows
     likelihood  a name of LIKELIHOODS; the diagonal Gaussians bound the log-variance at -7
+    classes     K >= 1: a ConditionalVAE of labels 0..K-1, which every model can be; the MLP reads a
+                label as K values behind those of the sample, the convolutions as K planes
 
     The state of torch's generators is left as it was. Raises ValueError if a name is unknown, or
     the model cannot take samples of this shape.
@@ -75,33 +78,40 @@ def build(recipe: Architecture, shape: Sequence[int]) -> VAE:
         raise ValueError(
             f"build: likelihood is {recipe.likelihood!r}; one of {', '.join(LIKELIHOODS)} is wanted"
         )
+    if classes is not None and classes < 1:
+        raise ValueError(f"build: classes is {classes}; 1 or more is wanted, or None")
     if min(shape, default=0) < 1:
         raise ValueError(f"build: samples of shape {tuple(shape)} hold no value")
     with _first_weights(recipe.seed):
         likelihood = LIKELIHOODS[recipe.likelihood]()
-        encoder, decoder = _networks(recipe, tuple(shape), likelihood.per_value)
-    return VAE(encoder, decoder, likelihood)
+        encoder, decoder = _networks(recipe, tuple(shape), likelihood.per_value, classes or 0)
+    made = VAE if classes is None else ConditionalVAE
+    return made(encoder, decoder, likelihood)
 
 
 def _networks(
-    recipe: Architecture, shape: tuple[int, ...], per_value: int
+    recipe: Architecture, shape: tuple[int, ...], per_value: int, classes: int
 ) -> tuple[Encoder, Decoder]:
     model, latent, chosen = recipe.model, recipe.latent, recipe.hidden is not None
+    codes = latent + classes
     if model not in MODELS:
         raise ValueError(f"build: model is {model!r}; one of {', '.join(MODELS)} is wanted")
     hidden = MODELS[model] if recipe.hidden is None else recipe.hidden
     if model in ("mlp-vae", "mlp-vae-a"):
-        return mlp_encoder(shape, hidden, latent), mlp_decoder(shape, hidden, latent, per_value)
+        seen = labelled_shape(shape, classes, flat=True) if classes else shape
+        return mlp_encoder(seen, hidden, latent), mlp_decoder(shape, hidden, codes, per_value)
     if model == "dcvae":
         channels, left = stages(model, shape, hidden, chosen=chosen)
+        seen = labelled_shape(shape, classes, flat=False)
         return (
-            dc_encoder(shape, channels, left, latent),
-            dc_decoder(shape, channels, left, latent, per_value),
+            dc_encoder(seen, channels, left, latent),
+            dc_decoder(shape, channels, left, codes, per_value),
         )
     channels, left = stages(model, shape, hidden[:-1], chosen=chosen)
+    seen = labelled_shape(shape, classes, flat=False)
     return (
-        beta_encoder(shape, channels, left, hidden[-1], latent),
-        beta_decoder(shape, channels, left, hidden[-1], latent, per_value),
+        beta_encoder(seen, channels, left, hidden[-1], latent),
+        beta_decoder(shape, channels, left, hidden[-1], codes, per_value),
     )
 
 

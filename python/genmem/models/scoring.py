@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from genmem.models.observed import Observed, each, samples
 from genmem.models.single_thread import single_thread
 
 
@@ -35,17 +37,23 @@ def require_eval(model: nn.Module, operation: str) -> None:
             )
 
 
-def in_fixed_batches(function: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:
+def in_fixed_batches(function: Callable[..., Tensor], rows: Observed, size: int) -> Tensor:
     """`function` of rows (N, ...), always called on exactly `size` rows; shape (N, ...).
 
     A matrix product chooses its kernel by its shape, so a row alone and the same row among sixty
     may differ in the last bit. The last batch is filled up with copies of the last row.
     """
-    parts = []
-    for start in range(0, len(rows), size):
-        batch = rows[start : start + size]
-        short = size - len(batch)
-        if short:
-            batch = torch.cat([batch, batch[-1:].expand(short, *batch.shape[1:])])
-        parts.append(function(batch)[: size - short])
+    parts, count = [], len(samples(rows))
+    for start in range(0, count, size):
+        batch = each(rows, partial(_filled, start=start, size=size))
+        parts.append(function(batch)[: count - start])
     return torch.cat(parts) if parts else function(rows)
+
+
+def _filled(rows: Tensor, start: int, size: int) -> Tensor:
+    """Rows start .. start + size - 1, the last row in place of those beyond it."""
+    batch = rows[start : start + size]
+    short = size - len(batch)
+    if not short:
+        return batch
+    return torch.cat([batch, batch[-1:].expand(short, *batch.shape[1:])])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genmem.models import VAE
+from genmem.models import VAE, Observed
 from genmem.objectives.elbo import weighted_elbo_loss
 
 
@@ -23,6 +23,6 @@ class BetaELBO:
     def name(self) -> str:
         return "beta"
 
-    def loss(self, model: VAE, x: Tensor, noise: Tensor) -> Tensor:
+    def loss(self, model: VAE, x: Observed, noise: Tensor) -> Tensor:
         """Losses (B,) in nats of x (B, *shape), for noise (B, m, latent)."""
         return weighted_elbo_loss(model, x, noise, beta=self.beta)

@@ -8,18 +8,21 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genmem.models import VAE
+from genmem.models import VAE, Observed
 
 
 class Objective(Protocol):
-    """A loss per sample, summed over the dimensions of the sample and averaged over its draws."""
+    """A loss per sample, summed over the dimensions of the sample and averaged over its draws.
+
+    For a ConditionalVAE x is the pair (x, labels), and the loss bounds -log p(x | y).
+    """
 
     @property
     def name(self) -> str:
         """The name a recipe calls it by."""
         ...
 
-    def loss(self, model: VAE, x: Tensor, noise: Tensor) -> Tensor:
+    def loss(self, model: VAE, x: Observed, noise: Tensor) -> Tensor:
         """Losses (B,) in nats of x (B, *shape), for standard normal noise (B, m, latent)."""
         ...
 
@@ -32,12 +35,12 @@ class ELBO:
     def name(self) -> str:
         return "elbo"
 
-    def loss(self, model: VAE, x: Tensor, noise: Tensor) -> Tensor:
+    def loss(self, model: VAE, x: Observed, noise: Tensor) -> Tensor:
         """Losses (B,) in nats of x (B, *shape), for noise (B, m, latent)."""
         return weighted_elbo_loss(model, x, noise, beta=1.0)
 
 
-def weighted_elbo_loss(model: VAE, x: Tensor, noise: Tensor, *, beta: float) -> Tensor:
+def weighted_elbo_loss(model: VAE, x: Observed, noise: Tensor, *, beta: float) -> Tensor:
     """beta KL - mean_k log p(x | z_k): (B,) nats."""
     mu, logvar = model.encode(x)
     z = model.reparameterise(mu, logvar, noise)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genmem.models import VAE
+from genmem.models import VAE, Observed
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class IWAE:
     def name(self) -> str:
         return "iwae"
 
-    def loss(self, model: VAE, x: Tensor, noise: Tensor) -> Tensor:
+    def loss(self, model: VAE, x: Observed, noise: Tensor) -> Tensor:
         """Losses (B,) in nats of x (B, *shape), for noise (B, m, latent)."""
         mu, logvar = model.encode(x)
         z = model.reparameterise(mu, logvar, noise)

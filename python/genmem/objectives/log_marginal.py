@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from genmem.models import VAE, scoring
+from genmem.models import VAE, Observed, scoring
+from genmem.models.observed import beside, each, samples
 from genmem.models.scoring import in_fixed_batches
 from genmem.objectives.iwae import log_prior_ratio
 from genmem.objectives.log_weights import LogMarginal, LogWeights
@@ -15,10 +16,13 @@ from genmem.objectives.log_weights import LogMarginal, LogWeights
 ENCODER_ROWS = 64
 
 
-def log_marginal(model: VAE, x: Tensor, noise: Tensor, *, block: int | None = None) -> LogMarginal:
+def log_marginal(
+    model: VAE, x: Observed, noise: Tensor, *, block: int | None = None
+) -> LogMarginal:
     """log (1/S) sum_s p(x | z_s) p(z_s) / q(z_s | x), z_s ~ q(z | x), with its ESS and error.
 
-    x        (B, *shape) in [0, 1]
+    x        (B, *shape) in [0, 1]; for a ConditionalVAE the pair (x, labels), and the answers are
+             of log p(x | y)
     noise    (B, S, latent) standard normal
     block    codes decoded at a time (default: as many as keep the decoder's output within 2 MB);
              it sets the memory, and through the rounding of matrix products the last digits
@@ -32,26 +36,27 @@ def log_marginal(model: VAE, x: Tensor, noise: Tensor, *, block: int | None = No
     log-weight is NaN or +inf.
     Source: Burda, Grosse & Salakhutdinov (2016).
     """
-    if noise.dim() != 3 or len(noise) != len(x) or 0 in noise.shape[1:]:
+    count = len(samples(x))
+    if noise.dim() != 3 or len(noise) != count or 0 in noise.shape[1:]:
         raise ValueError(
             f"log_marginal: noise has shape {tuple(noise.shape)}; "
-            f"({len(x)}, draws >= 1, {model.latent}) is wanted"
+            f"({count}, draws >= 1, {model.latent}) is wanted"
         )
     rows = _block(model) if block is None else block
     if rows < 1:
         raise ValueError(f"log_marginal: block is {rows}; at least 1 code at a time is wanted")
     like = next(model.parameters())
-    x, noise = x.to(like), noise.to(like)
+    x, noise = beside(x, like), noise.to(like)
     with scoring(model, "log_marginal"):
         posterior = in_fixed_batches(
             lambda part: torch.cat(model.encode(part), -1), x, ENCODER_ROWS
         )
         parts = [
-            _weigh(model, x[group], posterior[group], noise[group], rows, int(group[0])).result()
-            for group in _groups(len(x), max(1, rows // noise.shape[1]))
+            _weigh(model, x, posterior, noise, group, rows).result()
+            for group in _groups(count, max(1, rows // noise.shape[1]))
         ]
     joined = LogMarginal.join(parts)
-    return LogMarginal(joined.log_p[: len(x)], joined.ess[: len(x)], joined.se[: len(x)])
+    return LogMarginal(joined.log_p[:count], joined.ess[:count], joined.se[:count])
 
 
 def _block(model: VAE) -> int:
@@ -67,12 +72,13 @@ def _groups(count: int, size: int) -> Iterator[Tensor]:
 
 
 def _weigh(
-    model: VAE, x: Tensor, posterior: Tensor, noise: Tensor, rows: int, first: int
+    model: VAE, x: Observed, posterior: Tensor, noise: Tensor, group: Tensor, rows: int
 ) -> LogWeights:
-    """The log-weights of samples (g, ...), over all draws of noise (g, S, latent)."""
-    mu, logvar = posterior.chunk(2, -1)
-    weights = LogWeights(len(x), first)
-    for draws in torch.split(noise, rows, dim=1):
+    """The log-weights of the samples at `group` (g,), over all draws of noise (B, S, latent)."""
+    x = each(x, lambda t: t[group])
+    mu, logvar = posterior[group].chunk(2, -1)
+    weights = LogWeights(len(group), int(group[0]))
+    for draws in torch.split(noise[group], rows, dim=1):
         z = model.reparameterise(mu, logvar, draws)
         log_ratio = log_prior_ratio(logvar.double(), draws.double(), z.double())
         weights.add((model.log_likelihood(x, z).double() + log_ratio).cpu().numpy())

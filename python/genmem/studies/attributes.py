@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from genmem.datasets import Dataset
     from genmem.memorization import MemorizationScores
-    from genmem.models import VAE
+    from genmem.models import VAE, Observed
     from genmem.training import Run
 
 # What each column means to a reader of a table or a figure.
@@ -122,7 +122,8 @@ def model_attributes(data: Dataset, run: Run) -> dict[str, Float64]:
 
     reconstruction_error  mean over features of (x - mean of p(x|z))^2 at z = mean of q(z|x)
     kl                    (1/2) sum (mu^2 + e^lv - 1 - lv), nats
-    log_p                 by importance sampling with the draws of the recipe, nats
+    log_p                 by importance sampling with the draws of the recipe, nats; of a
+                          conditional one log p(x | y)
     """
     from genmem.models import scoring
     from genmem.models.scoring import in_fixed_batches
@@ -177,12 +178,15 @@ def _false_discovery(pvalues: Float64) -> Float64:
     return q
 
 
-def _error_and_kl(model: VAE, x: Tensor) -> Tensor:
+def _error_and_kl(model: VAE, x: Observed) -> Tensor:
     """(B, 2) float64: mean squared reconstruction error, KL in nats."""
     import torch
 
+    from genmem.models.observed import samples
+
     mu, logvar = model.encode(x)
-    error = (model.mean(mu) - x).flatten(1).double().square().mean(dim=1)
+    means = model.mean(model.codes(x, mu))
+    error = (means - samples(x)).flatten(1).double().square().mean(dim=1)
     mu, logvar = mu.double(), logvar.double()
     # expm1: e^lv - 1 - lv cancels where the code of a sample is the prior.
     kl = 0.5 * (mu.square() + torch.expm1(logvar) - logvar).sum(dim=1)

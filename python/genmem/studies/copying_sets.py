@@ -128,7 +128,7 @@ def pictures(recipe: Recipe, data: Dataset, positions: Int64) -> Pictures:
     if recipe.binarize == "threshold":
         from genmem.training import Inputs
 
-        return np.asarray(Inputs(recipe, data).batch(positions).numpy(), np.float32)
+        return np.asarray(Inputs(recipe, data).samples(positions).numpy(), np.float32)
     return data.unit(positions)
 
 

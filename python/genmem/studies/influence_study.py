@@ -301,9 +301,7 @@ def _losses(run: Run, data: Dataset, draws: int, seed: int) -> npt.NDArray[np.fl
         keys = np.arange(draws)
         drawn = noise.normals(seed, data.index[at], keys, run.recipe.latent, stream="study losses")
         with torch.no_grad():
-            losses = objective.loss(
-                model, torch.as_tensor(inputs.batch(at)), torch.as_tensor(drawn)
-            )
+            losses = objective.loss(model, inputs.batch(at), torch.as_tensor(drawn))
         out[at] = losses.double().numpy()
     return out
 

@@ -1,4 +1,4 @@
-"""log p(x) of the rows of a data set under a trained model, in nats."""
+"""log p(x), or log p(x | y), of the rows of a data set under a trained model, in nats."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from genmem.datasets import validation
 from genmem.models import VAE, Bernoulli
+from genmem.models.observed import samples
 from genmem.objectives import LogMarginal, log_marginal
 from genmem.training.inputs import Inputs
 from genmem.training.seeds import evaluation_noise
@@ -38,6 +39,7 @@ def log_prob(
     The noise is keyed by (common_seed, identity of the sample, draw): two models are compared on
     the same draws, and a sample's value does not depend on which others are asked for.
 
+    Under a conditional recipe the answers are of log p(x | y), y the label of the sample.
     Warns if grey values meet a Bernoulli likelihood: the result is then no density.
     """
     rows = np.arange(len(inputs)) if positions is None else positions
@@ -56,7 +58,8 @@ def log_prob(
         except FloatingPointError as error:
             span = f"samples {inputs.identities[part[0]]}..{inputs.identities[part[-1]]}"
             raise FloatingPointError(f"log_prob: among {span}, {error}") from error
-        grey = grey or bool(((x != 0) & (x != 1)).any())
+        values = samples(x)
+        grey = grey or bool(((values != 0) & (values != 1)).any())
         if progress is not None:
             progress("score", start + len(part), len(wanted))
     if grey and isinstance(model.likelihood, Bernoulli):

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import torch
 
 from genmem.datasets import validation
+from genmem.errors import DataError
+from genmem.models import Observed
 from genmem.noise import uniforms
 from genmem.training.recipe import Recipe
 from genmem.training.seeds import BINARIZATION, DEQUANTIZATION
@@ -34,6 +36,7 @@ class Inputs:
                     keyed by (common_seed, identity of the sample)
     dequantisation  integers under a Gaussian of learned variance become (x - lo + u)/(hi - lo + 1)
                     with u in [0, 1) keyed alike. Floating-point data are taken as continuous
+    labels          given beside the samples if the recipe is conditional
 
     .identities is (N,) int64, the identity of each row; .recipe the recipe they were made for.
     """
@@ -53,7 +56,23 @@ class Inputs:
     def __len__(self) -> int:
         return len(self._data)
 
-    def batch(self, positions: npt.ArrayLike) -> torch.Tensor:
+    @property
+    def classes(self) -> int | None:
+        """How many classes a model of these inputs is given; None if it is given no labels."""
+        return classes_of(self.recipe, self._data)
+
+    def batch(self, positions: npt.ArrayLike) -> Observed:
+        """What the model is given of positions (B,): `samples`, and for a conditional recipe their
+        labels (B,) int64 beside them.
+
+        Raises DataError if the recipe is conditional and the data have no labels.
+        """
+        x = self.samples(positions)
+        if not self.recipe.conditional:
+            return x
+        return x, torch.from_numpy(labels_of(self._data)[np.asarray(positions, np.int64)])
+
+    def samples(self, positions: npt.ArrayLike) -> torch.Tensor:
         """Samples at positions (B,) as float32 (B, *shape) in [0, 1]."""
         index = validation.positions("Inputs.batch", positions, len(self))
         if self._bits is not None:
@@ -93,3 +112,24 @@ class Inputs:
         count, values = self._data.rows.shape
         step = max(1, _VALUES_AT_ONCE // max(1, values))
         return [np.arange(at, min(at + step, count)) for at in range(0, count, step)]
+
+
+def labels_of(data: Dataset) -> npt.NDArray[np.int64]:
+    """The labels (N,) that a conditional recipe needs; DataError if there are none."""
+    if data.y is None:
+        raise DataError(
+            f"a conditional recipe wants a label for every sample, and {data.name} has none "
+            "(Dataset(..., y=...))"
+        )
+    return data.y
+
+
+def classes_of(recipe: Recipe, data: Dataset) -> int | None:
+    """How many classes a model of this data is given, None if its recipe is not conditional.
+
+    As many as the data has names for, else up to the largest label: training rows may lack some.
+    """
+    if not recipe.conditional:
+        return None
+    labels = labels_of(data)
+    return int(labels.max()) + 1 if data.classes is None else len(data.classes)

@@ -33,7 +33,7 @@ class Trainer:
         self.recipe = recipe
         self.inputs = inputs
         self.rows = rows
-        self.model = build(recipe, inputs.shape)
+        self.model = build(recipe, inputs.shape, inputs.classes)
         self.optimizer = optimizer_of(recipe, self.model)
         self.objective = make(recipe)
         self.history = History()

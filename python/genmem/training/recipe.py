@@ -31,6 +31,7 @@ class Recipe:
     binarize      "threshold" (above one half), "sample" (a fixed draw with the grey value as
                   probability) or None: a Bernoulli of grey values is a loss, not a density
     epochs, batch, lr, optimizer ("adam", "sgd"), momentum (of sgd), weight_decay (an L2 penalty)
+    conditional   whether the model is given the label of a sample, p(x | y); every model can be
     checkpoints   epochs after which the weights are kept; the last epoch is always among them
     eval_draws    importance draws per sample when log p(x) is estimated
     seed          decides first weights, order of samples and training noise: what differs between
@@ -59,6 +60,7 @@ class Recipe:
     eval_draws: int = 256
     seed: int = 0
     common_seed: int = 0
+    conditional: bool = False
 
     def __post_init__(self) -> None:
         for name in ("latent", "draws", "epochs", "batch", "eval_draws"):
@@ -67,6 +69,7 @@ class Recipe:
             self._set(name, _count(name, getattr(self, name), least=0, most=2**32 - 1))
         for name in ("beta", "lr", "momentum", "weight_decay"):
             self._set(name, _real(name, getattr(self, name)))
+        self._set("conditional", _flag("conditional", self.conditional))
         if self.hidden is not None:
             self._set("hidden", _counts("hidden", self.hidden))
         kept = {*_counts("checkpoints", self.checkpoints, most=self.epochs), self.epochs}
@@ -75,8 +78,14 @@ class Recipe:
         self._check_agreement()
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, as Python's plain types; `from_dict` reads them back."""
-        return dataclasses.asdict(self)
+        """The fields by name, as Python's plain types; `from_dict` reads them back.
+
+        `conditional` is there only if true: runs from before there was one keep their identity.
+        """
+        fields = dataclasses.asdict(self)
+        if not self.conditional:
+            del fields["conditional"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
@@ -167,6 +176,12 @@ def _counts(name: str, values: Any, *, most: int | None = None) -> tuple[int, ..
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(f"Recipe: {name} is {values!r}; a tuple of whole numbers is wanted")
     return tuple(_count(f"{name}[{i}]", value, most=most) for i, value in enumerate(values))
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"Recipe: {name} is {value!r}; True or False is wanted")
+    return value
 
 
 def _real(name: str, value: Any) -> float:

@@ -15,6 +15,7 @@ ORDER = "order of samples"
 TRAINING = "training codes"
 EVALUATION = "evaluation codes"
 SAMPLES = "codes of generated samples"
+LABELS = "labels of generated samples"
 BINARIZATION = "binarisation"
 DEQUANTIZATION = "dequantisation"
 
@@ -46,3 +47,16 @@ def evaluation_noise(
 def generation_noise(seed: int, count: int, latent: int) -> npt.NDArray[np.float32]:
     """Standard normal (count, latent) of generated samples 0..count-1."""
     return normals(seed, np.arange(count), [0], latent, stream=SAMPLES)[:, 0]
+
+
+def generation_labels(
+    seed: int, count: int, class_counts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Labels (count,) of generated samples, each class as often as its share of class_counts (K,).
+
+    The label is the first class whose cumulative share exceeds a uniform number below 1, so a class
+    that was not trained is never drawn.
+    """
+    drawn = uniforms(seed, np.arange(count), [0], 1, stream=LABELS)[:, 0, 0]
+    shares = np.cumsum(class_counts) / np.sum(class_counts)
+    return np.searchsorted(shares, drawn, side="right").astype(np.int64)

@@ -17,7 +17,7 @@ from genmem.ledger import bind, fingerprint, write_text
 from genmem.models import VAE, build
 from genmem.training.checkpoints import Checkpoint
 from genmem.training.evaluation import Progress
-from genmem.training.inputs import Inputs
+from genmem.training.inputs import Inputs, classes_of, labels_of
 from genmem.training.loop import Trainer
 from genmem.training.recipe import Recipe
 from genmem.training.resumption import finish, models_folder, pick_up, save
@@ -53,15 +53,18 @@ def train(
     generators, which are left as they were.
 
     Raises OSError if `out` cannot be written, RunMismatchError if it holds another run,
-    FloatingPointError if the loss is not finite, ValueError if rows or shapes do not fit.
+    FloatingPointError if the loss is not finite, ValueError if rows or shapes do not fit, DataError
+    if the recipe is conditional and the data have no labels.
     """
     positions = _training_rows(rows, len(data))
-    folder = None if out is None else _open(Path(out), _identity(recipe, data, positions))
+    counts = _class_counts(recipe, data, positions)
+    identity = _identity(recipe, data, positions, counts)
+    folder = None if out is None else _open(Path(out), identity)
     trainer = Trainer(recipe, Inputs(recipe, data), positions)
     checkpoints = [] if folder is None else pick_up(folder, trainer)
     if on_checkpoint is not None:
         for checkpoint in checkpoints:
-            model = build(recipe, trainer.inputs.shape)
+            model = build(recipe, trainer.inputs.shape, trainer.inputs.classes)
             checkpoint.load_into(model)
             on_checkpoint(model.eval(), checkpoint.epoch)
     saved = time.monotonic()
@@ -88,6 +91,7 @@ def train(
         checkpoints=tuple(checkpoints),
         history=trainer.history.columns(),
         directory=folder,
+        class_counts=counts,
     )
 
 
@@ -106,7 +110,22 @@ def _training_rows(rows: npt.ArrayLike | None, count: int) -> npt.NDArray[np.int
     return positions
 
 
-def _identity(recipe: Recipe, data: Dataset, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _class_counts(
+    recipe: Recipe, data: Dataset, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64] | None:
+    """(K,) training rows of each class; None if the recipe is not conditional."""
+    classes = classes_of(recipe, data)
+    if classes is None:
+        return None
+    return np.bincount(labels_of(data)[rows], minlength=classes)
+
+
+def _identity(
+    recipe: Recipe,
+    data: Dataset,
+    rows: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64] | None,
+) -> dict[str, Any]:
     """What a run directory is bound to: everything that decides a bit of its weights."""
     try:
         own_version = version("genmem")
@@ -120,7 +139,12 @@ def _identity(recipe: Recipe, data: Dataset, rows: npt.NDArray[np.int64]) -> dic
             "samples": len(data),
             "fingerprint": data.fingerprint,
         },
-        "rows": {"count": len(rows), "fingerprint": fingerprint(rows)},
+        "rows": {
+            "count": len(rows),
+            "fingerprint": fingerprint(rows),
+            # Only of a conditional model: None is not written.
+            "classes": None if counts is None else counts.tolist(),
+        },
         "versions": {"genmem": own_version, "torch": torch.__version__},
     }
 
