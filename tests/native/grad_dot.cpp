@@ -130,7 +130,8 @@ void check(const Case& c, Suite& suite) {
   const auto rectangle = pairs(c, queries, points), square = pairs(c, points, points),
              two = pairs(c, points, others);
   const auto m = static_cast<std::size_t>(c.m), n = static_cast<std::size_t>(c.n);
-  std::vector<Product> want, want_square, want_two;
+  std::vector<Product> want, want_square, want_two, own;
+  for (std::size_t i = 0; i < m; ++i) own.push_back(naive(c, queries, i, queries, i));
   for (std::size_t j = 0; j < n; ++j) {
     for (std::size_t i = 0; i < m; ++i) want.push_back(naive(c, queries, i, points, j));
     for (std::size_t i = 0; i <= j; ++i) want_square.push_back(naive(c, points, i, points, j));
@@ -160,16 +161,16 @@ void check(const Case& c, Suite& suite) {
     Tally& tolerated = suite.report.of(isa, "grad_dot_tol");
     constexpr double kTol = 1e-3;
     const std::vector<double> near =
-        same_by_threads(tolerated, c, c.n * c.n, [&](const backends::Plan& plan, double* out) {
-          return backends::grad_dot(plan, square, c.n, c.n, true, kTol, out);
+        same_by_threads(tolerated, c, c.m * c.n, [&](const backends::Plan& plan, double* out) {
+          return backends::grad_dot(plan, rectangle, c.m, c.n, false, kTol, out);
         });
-    for (std::size_t j = 0, at = 0; j < n; ++j) {
-      for (std::size_t i = 0; i <= j; ++i, ++at) {
-        const auto& own_i = want_square[i * (i + 3) / 2];
-        const auto& own_j = want_square[j * (j + 3) / 2];
-        const double norms = std::sqrt(std::max(own_i.value, 0.0) * std::max(own_j.value, 0.0));
-        tolerated.within(near[i * n + j], want_square[at].value,
-                         kTol * norms + want_square[at].error, c.name);
+    for (std::size_t j = 0; j < n; ++j) {
+      const double point = std::max(want_square[j * (j + 3) / 2].value, 0.0);
+      for (std::size_t i = 0; i < m; ++i) {
+        const double query = std::max(own[i].value, 0.0);
+        const Product& product = want[j * m + i];
+        tolerated.within(near[i * n + j], product.value,
+                         kTol * std::sqrt(query * point) + product.error, c.name);
       }
     }
     Tally& strongest = suite.report.of(isa, "grad_dot_top");
