@@ -117,14 +117,17 @@ def grad_dot(
     tol        from 1e-4 on, an error that is good enough: |error| <= tol |g_i| |g_j| is proven for
                every entry (tol for a cosine; of parts, that of the part). Products in 16-bit
                integers where they are faster and keep it (avx2; avx512 and amx with VNNI), then
-               in float32, then in float64. Not with k, which has `screen`, nor on "cuda" yet
+               in float32, then in float64, whose own rounding is taken for none. Which of them may
+               depend on the layers of the whole call. Not with k, which has `screen`, nor on
+               "cuda" yet
     backend    as in `knn`. On "cuda" the products of float32 factors are bfloat16 thrice, on the
                tensor cores; factors that do not fit on the card go through it block by block
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
                is float32, else float64.
                |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or
                bytes are multiplied in float32, at 1e-6 (1e-5 at the very worst), and summed over
-               layers in float64. An entry depends on its two samples alone, to the last bit
+               layers in float64. Without tol an entry depends on its two samples alone, to the
+               last bit
 
     Raises ValueError for layers or token counts that do not agree, k outside 1..N, tol outside
     1e-4..1 or a non-finite factor (layer and token named), BackendError if the named backend cannot
