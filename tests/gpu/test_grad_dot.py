@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from factor_sets import factors
 from genmem import kernels
-from genmem.kernels import Factors, LayerFactors
 
 LAYERS = {
     "perceptron": [(1, 784, 512, True), (4, 256, 512, True), (4, 512, 784, True)],
@@ -14,21 +14,13 @@ LAYERS = {
 SAMPLES = {"perceptron": (300, 5000), "convolution": (40, 300), "long samples": (5, 30)}
 
 
-def factors(rng: np.random.Generator, samples: int, case: str, dtype: type) -> Factors:
-    layers = []
-    for number, (tokens, d, p, bias) in enumerate(LAYERS[case]):
-        counts = rng.integers(0, 2 * tokens + 1, samples)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        a, g = (rng.standard_normal((offsets[-1], width)).astype(dtype) for width in (d, p))
-        layers.append(LayerFactors(f"layer {number}", a, g, offsets, bias))
-    return Factors(tuple(layers))
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", LAYERS)
 def test_products_are_the_processors(case: str, dtype: type, rng: np.random.Generator) -> None:
     m, n = SAMPLES[case]
-    queries, points = factors(rng, m, case, dtype), factors(rng, n, case, dtype)
+    queries, points = (
+        factors(rng, count, LAYERS[case], ragged=True, dtype=dtype) for count in (m, n)
+    )
     norms = [np.sqrt(kernels.grad_dot_diagonal(side, side)) for side in (queries, points)]
     got = kernels.grad_products(queries, points, backend="cuda")
     error = np.abs(got - kernels.grad_products(queries, points))
@@ -41,8 +33,8 @@ def test_products_are_the_processors(case: str, dtype: type, rng: np.random.Gene
 
 
 def test_the_strongest_are_those_of_float64(rng: np.random.Generator) -> None:
-    queries = factors(rng, 60, "perceptron", np.float32)
-    points = factors(rng, 5000, "perceptron", np.float32)
+    queries = factors(rng, 60, LAYERS["perceptron"], ragged=True, dtype=np.float32)
+    points = factors(rng, 5000, LAYERS["perceptron"], ragged=True, dtype=np.float32)
     got = kernels.grad_dot(queries, points, k=10, screen=True, backend="cuda")
     want = kernels.grad_dot(queries, points, k=10, screen=True)
     assert (got.indices == want.indices).all()

@@ -14,10 +14,10 @@ from torch import Tensor
 from genmem.datasets import Dataset, load
 from genmem.influence import Capture, TracIn, detection
 from genmem.kernels import Factors
-from genmem.models import build
-from genmem.objectives import ELBO, make
+from genmem.objectives import ELBO
 from genmem.training import Inputs, Recipe, Run, train
 from influence.small_net import noise_of
+from influence.vae_problem import vae_problem
 
 Oracle = Callable[..., npt.NDArray[np.float64]]
 Check = Callable[[Factors, npt.NDArray[np.float64], float], None]
@@ -40,18 +40,8 @@ RECIPES = {
 def problem(
     kind: str, dtype: torch.dtype
 ) -> tuple[torch.nn.Module, object, tuple[Tensor, Tensor], Tensor]:
-    recipe, shape = RECIPES[kind]
-    model = build(recipe, shape, CLASSES).to(dtype)
-    generator = torch.Generator().manual_seed(2)
-    with torch.no_grad():  # running statistics away from 0 and 1, biases away from 0
-        for value in model.state_dict().values():
-            if value.is_floating_point():
-                noise = torch.rand(value.shape, generator=generator, dtype=torch.float64)
-                value += 0.1 * noise.to(dtype)
-    x = torch.rand(N, *shape, generator=generator, dtype=torch.float64).to(dtype)
-    labels = torch.tensor([0, 2, 1, 1, 0, 2])
-    noise = torch.randn(N, DRAWS, recipe.latent, generator=generator, dtype=torch.float64).to(dtype)
-    return model.eval(), make(recipe).loss, (x, labels), noise
+    model, loss, x, noise = vae_problem(*RECIPES[kind], N, DRAWS, dtype, CLASSES)
+    return model, loss, (x, torch.tensor([0, 2, 1, 1, 0, 2])), noise
 
 
 @pytest.mark.parametrize("form", ["pairs", "norms", "tokens", "dense"])

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from genmem.influence import Capture
 from genmem.kernels import Factors
-from genmem.models import build
-from genmem.objectives import make
 from genmem.training import Recipe
+from influence.vae_problem import vae_problem
 
 Oracle = Callable[..., npt.NDArray[np.float64]]
 Check = Callable[[Factors, npt.NDArray[np.float64], float], None]
@@ -46,17 +45,7 @@ RECIPES = {
 
 
 def problem(kind: str, dtype: torch.dtype) -> tuple[nn.Module, object, Tensor, Tensor]:
-    recipe, shape = RECIPES[kind]
-    model = build(recipe, shape).to(dtype)
-    generator = torch.Generator().manual_seed(2)
-    with torch.no_grad():  # running statistics away from 0 and 1, biases away from 0
-        for value in model.state_dict().values():
-            if value.is_floating_point():
-                noise = torch.rand(value.shape, generator=generator, dtype=torch.float64)
-                value += 0.1 * noise.to(dtype)
-    x = torch.rand(N, *shape, generator=generator, dtype=torch.float64).to(dtype)
-    noise = torch.randn(N, DRAWS, recipe.latent, generator=generator, dtype=torch.float64).to(dtype)
-    return model.eval(), make(recipe).loss, x, noise
+    return vae_problem(*RECIPES[kind], N, DRAWS, dtype)
 
 
 @pytest.mark.parametrize("form", ["pairs", "norms", "tokens", "dense"])

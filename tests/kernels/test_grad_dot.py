@@ -8,42 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budget import assert_within
+from factor_sets import HOSTILE, factors, hostile, norms
 from genmem import _core, kernels, reference
 from genmem.errors import BackendError
 from genmem.kernels import Factors, LayerFactors
 from genmem.kernels.grad_dot import factor_sides
-from genmem.reference.grad_dot import gradients
-
-
-def factors(
-    rng: np.random.Generator,
-    samples: int,
-    layers: list[tuple[int, int, int, bool]],
-    *,
-    ragged: bool = False,
-    dtype: type = np.float64,
-) -> Factors:
-    """Layers (tokens per sample, d, p, bias); ragged: 0 .. 2 T tokens, some samples without any."""
-    out = []
-    for number, (tokens, d, p, bias) in enumerate(layers):
-        counts = rng.integers(0, 2 * tokens + 1, samples) if ragged else np.full(samples, tokens)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        total = int(offsets[-1])
-        out.append(
-            LayerFactors(
-                f"layer {number}",
-                rng.standard_normal((total, d)).astype(dtype),
-                rng.standard_normal((total, p)).astype(dtype),
-                offsets,
-                bias,
-            )
-        )
-    return Factors(tuple(out))
-
-
-def norms(of: Factors) -> np.ndarray:
-    return np.sqrt(sum((gradients(x) ** 2).sum(1) for x in of.layers))
-
 
 CASES = {
     "one": (1, 1, [(1, 1, 1, False)], False),
@@ -112,34 +81,12 @@ def test_diagonal(backend: str, case: str, rng: np.random.Generator) -> None:
     assert_within(got, want, 1e-13 * norms(one) * norms(other) + 1e-300)
 
 
-HOSTILE = {
-    # One chain of float32 drifts by its length: every term rounds the same way.
-    "constant": lambda rng, shape: np.full(shape, rng.uniform(0.1, 1)),
-    "positive": lambda rng, shape: rng.uniform(0, 1, shape),
-    # The largest entry decides the scale, the many small ones the sum.
-    "peak": lambda rng, shape: np.where(rng.random(shape) < 0.01, 30, rng.uniform(0.1, 0.2)),
-    "sparse": lambda rng, shape: rng.standard_normal(shape) * (rng.random(shape) < 0.02),
-    "huge": lambda rng, shape: rng.standard_normal(shape) * 1e30,
-    "tiny": lambda rng, shape: rng.standard_normal(shape) * 1e-30,
-    "denormal": lambda rng, shape: rng.standard_normal(shape) * 1e-41,
-    "all sizes": lambda rng, shape: (
-        rng.standard_normal(shape) * 10.0 ** rng.integers(-18, 18, (shape[0], 1))
-    ),
-}
-
-
 @pytest.mark.card
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("shape", [(1, 1, 1, False), (1, 784, 40, True), (5, 129, 33, True)])
 def test_hostile_numbers(backend: str, kind: str, shape: tuple, rng: np.random.Generator) -> None:
     """1e-5 of the norms at the very worst; what the type of the answer cannot hold is left out."""
-    made = [factors(rng, n, [shape], ragged=True, dtype=np.float32) for n in (19, 37)]
-    sides = []
-    for side in made:
-        (layer,) = side.layers
-        a, g = (HOSTILE[kind](rng, np.shape(v)) for v in (layer.inputs, layer.gradients))
-        layer = layer._replace(inputs=a.astype(np.float32), gradients=g.astype(np.float32))
-        sides.append(Factors((layer,)))
+    sides = [hostile(rng, n, shape, kind) for n in (19, 37)]
     with np.errstate(under="ignore"):
         want = reference.grad_dot(sides[0].layers, sides[1].layers)
         budget = 1e-5 * np.outer(norms(sides[0]), norms(sides[1])) + 1e-300
