@@ -22,31 +22,50 @@ bool plain(const LayerPair& layer, int64_t token_pairs) {
   return token_pairs <= 1 << 20;
 }
 
+// The part of one layer, added to `sum`; false: the clock said to stop.
+bool add_layer_product(const Kernels& kernels, const LayerPair& layer, int64_t i, int64_t j,
+                       double* scratch, Clock& clock, double& sum) {
+  const double bias = layer.bias ? 1.0 : 0.0;
+  const int64_t x_first = layer.x.offsets[i], x_last = layer.x.offsets[i + 1];
+  const int64_t y_first = layer.y.offsets[j], y_last = layer.y.offsets[j + 1];
+  if (plain(layer, (x_last - x_first) * (y_last - y_first))) {
+    sum += kernels.grad_dot_pair({layer.x, layer.y, bias, i, j});
+    return clock.go_on();
+  }
+  GradDotBlock b{layer.x, layer.y, bias, 0, 0, 0, 0, i, j, &sum, 0, scratch};
+  for (b.x_token = x_first; b.x_token < x_last; b.x_token += kRows) {
+    b.rows = std::min(kRows, x_last - b.x_token);
+    for (b.y_token = y_first; b.y_token < y_last; b.y_token += kPoints) {
+      b.count = std::min(kPoints, y_last - b.y_token);
+      kernels.grad_dot(b);
+      if (!clock.go_on()) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 double pair_product(const Kernels& kernels, const std::vector<LayerPair>& layers, int64_t i,
                     int64_t j, double* scratch, Clock& clock) {
   double sum = 0.0;
   for (const LayerPair& layer : layers) {
-    const double bias = layer.bias ? 1.0 : 0.0;
-    const int64_t x_first = layer.x.offsets[i], x_last = layer.x.offsets[i + 1];
-    const int64_t y_first = layer.y.offsets[j], y_last = layer.y.offsets[j + 1];
-    if (plain(layer, (x_last - x_first) * (y_last - y_first))) {
-      sum += kernels.grad_dot_pair({layer.x, layer.y, bias, i, j});
-      if (!clock.go_on()) return sum;
-      continue;
-    }
-    GradDotBlock b{layer.x, layer.y, bias, 0, 0, 0, 0, i, j, &sum, 0, scratch};
-    for (b.x_token = x_first; b.x_token < x_last; b.x_token += kRows) {
-      b.rows = std::min(kRows, x_last - b.x_token);
-      for (b.y_token = y_first; b.y_token < y_last; b.y_token += kPoints) {
-        b.count = std::min(kPoints, y_last - b.y_token);
-        kernels.grad_dot(b);
-        if (!clock.go_on()) return sum;
-      }
-    }
+    if (!add_layer_product(kernels, layer, i, j, scratch, clock, sum)) break;
   }
   return sum;
+}
+
+bool each_sample(const Plan& plan, int64_t samples, const EachSample& each) {
+  constexpr int64_t kSamples = 64;
+  const int64_t tasks = ceil_div(samples, kSamples);
+  const PerWorker<double> scratch(workers(plan.threads, tasks), kProductScratch);
+  const auto task = [&](int64_t number, int worker, Clock& clock) {
+    const int64_t end = std::min(samples, (number + 1) * kSamples);
+    for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
+      each(i, scratch.of(worker), clock);
+    }
+  };
+  return run_tasks(tasks, plan.threads, task, plan.interrupted);
 }
 
 double error_of(double unit, const LayerPair& layer) {
@@ -68,20 +87,15 @@ bool sizes(const Plan& plan, const std::vector<LayerPair>& layers, double unit, 
            int64_t samples, std::vector<double>& out) {
   const GradDotPairKernel size = kernels(plan.isa).grad_dot_size;
   out.assign(static_cast<std::size_t>(samples), 0.0);
-  constexpr int64_t kSamples = 64;
-  const auto task = [&](int64_t number, int, Clock& clock) {
-    const int64_t end = std::min(samples, (number + 1) * kSamples);
-    for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
-      double sum = 0.0;
-      for (const LayerPair& layer : layers) {
-        const TokenLayer& side = x_side ? layer.x : layer.y;
-        const double nu = size({side, side, layer.bias ? 1.0 : 0.0, i, i});
-        sum += error_of(unit, layer) * nu * nu;
-      }
-      out[static_cast<std::size_t>(i)] = std::sqrt(sum) * (1.0 + 1e-9);
+  return each_sample(plan, samples, [&](int64_t i, double*, Clock&) {
+    double sum = 0.0;
+    for (const LayerPair& layer : layers) {
+      const TokenLayer& side = x_side ? layer.x : layer.y;
+      const double nu = size({side, side, layer.bias ? 1.0 : 0.0, i, i});
+      sum += error_of(unit, layer) * nu * nu;
     }
-  };
-  return run_tasks(ceil_div(samples, kSamples), plan.threads, task, plan.interrupted);
+    out[static_cast<std::size_t>(i)] = std::sqrt(sum) * (1.0 + 1e-9);
+  });
 }
 
 bool gains(const std::vector<LayerPair>& layers) {
@@ -99,32 +113,26 @@ bool gains(const std::vector<LayerPair>& layers) {
 
 bool ratios(const Plan& plan, const std::vector<LayerPair>& layers, double unit, bool x_side,
             int64_t samples, std::vector<double>& out) {
-  std::vector<LayerPair> own = layers;
-  for (LayerPair& layer : own) (x_side ? layer.y : layer.x) = x_side ? layer.x : layer.y;
   const Kernels& with = kernels(plan.isa);
   out.assign(static_cast<std::size_t>(samples), 0.0);
-  constexpr int64_t kSamples = 64;
-  const int64_t tasks = ceil_div(samples, kSamples);
-  const PerWorker<double> scratch(workers(plan.threads, tasks), kProductScratch);
-  const auto task = [&](int64_t number, int worker, Clock& clock) {
-    const int64_t end = std::min(samples, (number + 1) * kSamples);
-    for (int64_t i = number * kSamples; i < end; ++i) {
-      double error = 0.0, square = 0.0;
-      for (const LayerPair& layer : own) {
-        const double nu = with.grad_dot_size({layer.x, layer.x, layer.bias ? 1.0 : 0.0, i, i});
-        error += error_of(unit, layer) * nu * nu;
-        // The gradient of a single token is as long as its size.
-        const bool single = layer.x.offsets[i + 1] - layer.x.offsets[i] <= 1;
-        square += single ? nu * nu : pair_product(with, {layer}, i, i, scratch.of(worker), clock);
-        if (!clock.go_on()) return;
-      }
-      if (error > 0.0) {
-        out[static_cast<std::size_t>(i)] =
-            square > 0.0 ? std::sqrt(error / square) * (1.0 + 1e-9) : HUGE_VAL;
+  return each_sample(plan, samples, [&](int64_t i, double* scratch, Clock& clock) {
+    double error = 0.0, square = 0.0;
+    for (const LayerPair& layer : layers) {
+      const TokenLayer& side = x_side ? layer.x : layer.y;
+      const double nu = with.grad_dot_size({side, side, layer.bias ? 1.0 : 0.0, i, i});
+      error += error_of(unit, layer) * nu * nu;
+      // The gradient of a single token is as long as its size.
+      if (side.offsets[i + 1] - side.offsets[i] <= 1) {
+        square += nu * nu;
+      } else if (!add_layer_product(with, {side, side, layer.bias}, i, i, scratch, clock, square)) {
+        return;
       }
     }
-  };
-  return run_tasks(tasks, plan.threads, task, plan.interrupted);
+    if (error > 0.0) {
+      out[static_cast<std::size_t>(i)] =
+          square > 0.0 ? std::sqrt(error / square) * (1.0 + 1e-9) : HUGE_VAL;
+    }
+  });
 }
 
 }  // namespace genmem::backends

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "backends/dispatch.hpp"
@@ -21,6 +22,11 @@ double pair_product(const Kernels& kernels, const std::vector<LayerPair>& layers
 // eps of a layer: see GradDotPairKernel. Chains of at most 2 kChain products, the sums of chains,
 // then of tokens.
 double error_of(double unit, const LayerPair& layer);
+
+// Calls each(sample, scratch, clock), kProductScratch doubles of scratch, for every sample; some at
+// a time are a task, as taking one costs more than a sample's work.
+using EachSample = std::function<void(std::int64_t, double*, Clock&)>;
+bool each_sample(const Plan& plan, std::int64_t samples, const EachSample& each);
 
 // How much smaller the errors of products in float32 are than those of factors with that unit.
 double finer(double unit, const std::vector<LayerPair>& layers);

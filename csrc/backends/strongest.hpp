@@ -76,7 +76,15 @@ class Kept {
     return std::count_if(maybe_.begin(), maybe_.end(),
                          [index](const Scored& one) { return one.index >= index; });
   }
-  std::vector<Scored>& scores() { return scores_; }
+
+  // The k strongest that were offered, in order.
+  void write(int64_t k, const Stronger& stronger, int64_t* index, double* score) {
+    std::sort(scores_.begin(), scores_.end(), stronger);
+    for (int64_t n = 0; n < k; ++n) {
+      index[n] = scores_[static_cast<std::size_t>(n)].index;
+      score[n] = scores_[static_cast<std::size_t>(n)].score;
+    }
+  }
 
  private:
   // What k others are certain to reach.

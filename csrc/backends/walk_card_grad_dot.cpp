@@ -282,12 +282,8 @@ bool card_grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers,
     }
   }
   for (std::int64_t i = 0; i < x_samples; ++i) {
-    std::vector<Scored>& all = lists[static_cast<std::size_t>(i)].scores();
-    std::sort(all.begin(), all.end(), stronger);
-    for (std::int64_t n = 0; n < top.k; ++n) {
-      top.index[i * top.k + n] = all[static_cast<std::size_t>(n)].index;
-      top.score[i * top.k + n] = all[static_cast<std::size_t>(n)].score;
-    }
+    lists[static_cast<std::size_t>(i)].write(top.k, stronger, top.index + i * top.k,
+                                             top.score + i * top.k);
   }
   return true;
 }

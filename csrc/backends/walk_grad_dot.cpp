@@ -18,11 +18,12 @@ bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_
   const CoarseProducts coarse = coarse_products(plan.isa, most);
   const bool proven = tol > 0.0, two = proven && coarse.unit > kFloatUnit;
   const double fine = finer(coarse.unit, layers);
-  std::vector<double> x_ratio, y_ratio;
+  std::vector<double> x_ratio, y_own;
   if (proven && !(ratios(plan, layers, coarse.unit, true, x_samples, x_ratio) &&
-                  ratios(plan, layers, coarse.unit, false, y_samples, y_ratio))) {
+                  (symmetric || ratios(plan, layers, coarse.unit, false, y_samples, y_own)))) {
     return false;
   }
+  const std::vector<double>& y_ratio = symmetric ? x_ratio : y_own;
   // Whether products whose errors are `finer` times those of the coarse ones are good enough.
   const auto certain = [&](int64_t i, int64_t j, double finer_by) {
     return x_ratio[static_cast<std::size_t>(i)] * y_ratio[static_cast<std::size_t>(j)] * finer_by <=
@@ -114,17 +115,9 @@ bool grad_dot_listed(const Plan& plan, const std::vector<LayerPair>& layers, int
 bool grad_dot_diagonal(const Plan& plan, const std::vector<LayerPair>& layers, int64_t samples,
                        double* out) {
   if (is_card(plan.isa)) return card_grad_dot_diagonal(plan, layers, samples, out);
-  // A task takes some samples at a time, else taking the task would cost more than its work.
-  constexpr int64_t kSamples = 64;
-  const int64_t tasks = ceil_div(samples, kSamples);
-  const PerWorker<double> scratch(workers(plan.threads, tasks), kProductScratch);
-  const auto task = [&](int64_t number, int worker, Clock& clock) {
-    const int64_t end = std::min(samples, (number + 1) * kSamples);
-    for (int64_t i = number * kSamples; i < end && clock.go_on(); ++i) {
-      out[i] = pair_product(kernels(plan.isa), layers, i, i, scratch.of(worker), clock);
-    }
-  };
-  return run_tasks(tasks, plan.threads, task, plan.interrupted);
+  return each_sample(plan, samples, [&](int64_t i, double* scratch, Clock& clock) {
+    out[i] = pair_product(kernels(plan.isa), layers, i, i, scratch, clock);
+  });
 }
 
 }  // namespace genmem::backends

@@ -87,12 +87,7 @@ bool grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers, int64_
       kept.offer({product * scale(i, one.index), one.index}, top.k, stronger);
       plan.stats->distances += 1;
     }
-    std::vector<Scored>& all = kept.scores();
-    std::sort(all.begin(), all.end(), stronger);
-    for (int64_t n = 0; n < top.k; ++n) {
-      top.index[i * top.k + n] = all[static_cast<std::size_t>(n)].index;
-      top.score[i * top.k + n] = all[static_cast<std::size_t>(n)].score;
-    }
+    kept.write(top.k, stronger, top.index + i * top.k, top.score + i * top.k);
   };
   return run_tasks(x_samples, plan.threads, finish, plan.interrupted);
 }
