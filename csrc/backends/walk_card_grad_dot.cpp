@@ -202,8 +202,15 @@ bool products_of(const Plan& plan, const std::vector<LayerPair>& layers, std::in
   return true;
 }
 
-// Rows of a tile that one task takes.
-constexpr std::int64_t kTileRows = 64;
+// Calls each(i) for the samples of x, on the threads of the plan.
+bool each_row(const Plan& plan, Span x, const std::function<void(std::int64_t)>& each) {
+  constexpr std::int64_t kTileRows = 64;
+  const auto task = [&](std::int64_t number, int, Clock&) {
+    const std::int64_t end = std::min(x.end, x.begin + (number + 1) * kTileRows);
+    for (std::int64_t i = x.begin + number * kTileRows; i < end; ++i) each(i);
+  };
+  return run_tasks(ceil_div(x.count(), kTileRows), plan.threads, task, plan.interrupted);
+}
 
 }  // namespace
 
@@ -216,17 +223,13 @@ bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, std::
   const auto take = [&](const CardSamples&, const CardSamples&, const ProductTile& tile,
                         const double* products) {
     const Span x = tile.x(), y = tile.y();
-    const auto task = [&](std::int64_t number, int, Clock&) {
-      const std::int64_t end = std::min(x.end, x.begin + (number + 1) * kTileRows);
-      for (std::int64_t i = x.begin + number * kTileRows; i < end; ++i) {
-        const double* row = products + (i - x.begin) * y.count();
-        for (std::int64_t j = symmetric ? std::max(i, y.begin) : y.begin; j < y.end; ++j) {
-          out[i * y_samples + j] = row[j - y.begin];
-          if (symmetric) out[j * y_samples + i] = row[j - y.begin];
-        }
+    return each_row(plan, x, [&](std::int64_t i) {
+      const double* row = products + (i - x.begin) * y.count();
+      for (std::int64_t j = symmetric ? std::max(i, y.begin) : y.begin; j < y.end; ++j) {
+        out[i * y_samples + j] = row[j - y.begin];
+        if (symmetric) out[j * y_samples + i] = row[j - y.begin];
       }
-    };
-    return run_tasks(ceil_div(x.count(), kTileRows), plan.threads, task, plan.interrupted);
+    });
   };
   return each_tile(plan, layers, x_samples, y_samples, symmetric, SampleUse::products, take);
 }
@@ -242,25 +245,21 @@ bool card_grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers,
   const auto take = [&](const CardSamples& xs, const CardSamples& ys, const ProductTile& tile,
                         const double* products) {
     const Span x = tile.x(), y = tile.y();
-    const auto task = [&](std::int64_t number, int, Clock&) {
-      const std::int64_t end = std::min(x.end, x.begin + (number + 1) * kTileRows);
-      for (std::int64_t i = x.begin + number * kTileRows; i < end; ++i) {
-        const double* row = products + (i - x.begin) * y.count();
-        Kept& kept = lists[static_cast<std::size_t>(i)];
-        for (std::int64_t j = y.begin; j < y.end; ++j) {
-          const double by = scale(i, j), score = row[j - y.begin] * by;
-          if (!top.screen) {
-            kept.offer({score, j}, top.k, stronger);
-          } else {
-            const double bound = xs.sizes()[static_cast<std::size_t>(i - xs.span().begin)] *
-                                 ys.sizes()[static_cast<std::size_t>(j - ys.span().begin)] * by;
-            kept.consider(sign * score, bound, j, top.k);
-          }
+    return each_row(plan, x, [&](std::int64_t i) {
+      const double* row = products + (i - x.begin) * y.count();
+      Kept& kept = lists[static_cast<std::size_t>(i)];
+      for (std::int64_t j = y.begin; j < y.end; ++j) {
+        const double by = scale(i, j), score = row[j - y.begin] * by;
+        if (!top.screen) {
+          kept.offer({score, j}, top.k, stronger);
+        } else {
+          const double bound = xs.sizes()[static_cast<std::size_t>(i - xs.span().begin)] *
+                               ys.sizes()[static_cast<std::size_t>(j - ys.span().begin)] * by;
+          kept.consider(sign * score, bound, j, top.k);
         }
-        kept.prune(top.k);
       }
-    };
-    return run_tasks(ceil_div(x.count(), kTileRows), plan.threads, task, plan.interrupted);
+      kept.prune(top.k);
+    });
   };
   const SampleUse use = top.screen ? SampleUse::screened : SampleUse::products;
   if (!each_tile(plan, layers, x_samples, y_samples, false, use, take)) return false;
