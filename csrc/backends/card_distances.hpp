@@ -9,14 +9,12 @@
 
 namespace genmem::backends {
 
-// Queries `listed` (count of them), or all where null. `take(row, query, point, count, sq)` gets
-// the distances of a query, `row`-th of those asked for, to `count` points from `point` on; it is
-// called by several threads, for a query in the order of the points. False where it was
+// `take(query, point, count, sq)` gets the distances of a query to `count` points from `point` on;
+// it is called by several threads, for a query in the order of the points. False where it was
 // interrupted.
-bool each_card_distance(
-    const OnCard& on, Uploads& uploads, const Plan& plan, const Matrix& queries,
-    const std::int64_t* listed, std::int64_t count, const Matrix& points,
-    const std::function<void(std::int64_t row, std::int64_t query, std::int64_t point,
-                             std::int64_t count, const double* sq)>& take);
+bool each_card_distance(const OnCard& on, Uploads& uploads, const Plan& plan, const Matrix& queries,
+                        const Matrix& points,
+                        const std::function<void(std::int64_t query, std::int64_t point,
+                                                 std::int64_t count, const double* sq)>& take);
 
 }  // namespace genmem::backends

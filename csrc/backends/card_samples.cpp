@@ -22,7 +22,7 @@ const TokenLayer& side_of(const LayerPair& layer, bool x_side) {
 Matrix put_rows(Uploads& uploads, const Matrix& from, std::int64_t begin, std::int64_t count,
                 char* to) {
   if (from.cols == 0 || count == 0) return {to, count, from.cols, from.cols, 1, from.dtype, true};
-  return uploads.rows(from, nullptr, begin, count, to);
+  return uploads.rows(from, begin, count, to);
 }
 
 constexpr std::int64_t aligned(std::int64_t bytes) { return (bytes + 15) / 16 * 16; }

@@ -1,8 +1,6 @@
 // (card) -> its kernels: the CUDA card, where this build has it, and the emulated one.
 #pragma once
 
-#include <string>
-
 #include "backends/probe.hpp"
 #include "kernels/device/card.hpp"
 #include "kernels/grad_dot/card.hpp"
@@ -15,16 +13,10 @@ namespace genmem::backends {
 
 struct CardKernels {
   const Card* card;
-  CardDistancesKernel distances;
-  CardPackKernel pack;
-  CardScreenKernel screen;
-  CardNearKernel near;
-  CardSettleKernel settle;
-  CardRankKernel rank;
-  CardKdeKernel kde_clear;
-  CardKdeKernel kde;
-  CardKdeHitsKernel kde_narrow;
-  CardKdeHitsKernel kde_spread;
+  const CardPairs* pairs;
+  const CardScreens* screen;
+  const CardKnn* knn;
+  const CardLogKde* log_kde;
   const CardGradDot* grad_dot;
 };
 
@@ -33,8 +25,5 @@ const CardKernels* card_kernels(Isa isa);
 
 // Throws BackendUnavailable where card_kernels is null.
 const CardKernels& kernels_of_card(Isa isa);
-
-// Whether an operation, by the name of its door, has kernels there. Processors run all.
-bool runs(Isa isa, const std::string& operation);
 
 }  // namespace genmem::backends

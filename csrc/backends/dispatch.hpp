@@ -23,6 +23,7 @@ struct Stats {
   // A row held a NaN or an infinity, or is too long for a float: knn, radius_counts and log_kde
   // tell it on the way, as a scan of its own would cost as much as the answer to one query.
   std::atomic<bool> strange{false};
+  std::atomic<std::int64_t> waits{0};  // times that the host waited for all work of a card
 };
 
 // Bytes of packed rows and lists that a call keeps to, about: with what else it holds, 256 MiB.
@@ -37,6 +38,8 @@ struct CardPlace {
   std::vector<void*> before;  // other streams, whose work so far must be done first
   std::function<void*(std::int64_t bytes)> allocate;  // or empty: the card's
   std::function<void(void*)> release;
+  // Whether the caller looks at what `stats` tells: it costs a wait.
+  bool told = true;
 };
 
 struct Plan {
@@ -51,6 +54,15 @@ struct Plan {
 // sq (M, k) and index (M, k), ascending.
 bool knn(const Plan& plan, const Matrix& queries, const Matrix& points, const int64_t* exclude,
          int64_t k, double* sq, int64_t* index);
+
+// The same on a card, where the answer stays.
+struct NearestOnCard {
+  void* distances;  // (M, k), roots
+  bool single;      // float32, else float64
+  int64_t* indices;
+};
+bool knn_on_card(const Plan& plan, const Matrix& queries, const Matrix& points,
+                 const int64_t* exclude, int64_t k, const NearestOnCard& to);
 
 // counts (M,): points at most sq_radius[i] away (squared) from query i.
 bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points,
@@ -70,6 +82,16 @@ struct Density {
 // slots (H, M).
 bool log_kde(const Plan& plan, const Matrix& queries, const Matrix& points, const int64_t* exclude,
              const Density& density, Slots* slots);
+
+// On a card, where the answer stays: log p (H, M) = logsumexp of the exponents - log_mass - norm.
+struct LogDensityOnCard {
+  double log_mass;
+  const double* log_masses;   // (M,), or null: log_mass of all
+  std::vector<double> norms;  // of each bandwidth
+  double* out;
+};
+bool log_kde_on_card(const Plan& plan, const Matrix& queries, const Matrix& points,
+                     const int64_t* exclude, const Density& density, const LogDensityOnCard& to);
 
 // out (M, d): the gradient of the log-density at each query, for one Gaussian bandwidth; log_sum
 // (M,) is the logsumexp of its exponents. Terms below it by more than kNegligible + log N are left

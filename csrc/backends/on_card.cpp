@@ -71,7 +71,8 @@ Matrix some_rows(const OnCard& on, const Matrix& m, std::int64_t most, std::vect
   return {memory.data(), count, m.cols, m.cols, 1, m.dtype};
 }
 
-OnCard::OnCard(const Plan& plan) : table_(kernels_of_card(plan.isa)), place_(plan.place) {
+OnCard::OnCard(const Plan& plan)
+    : table_(kernels_of_card(plan.isa)), place_(plan.place), stats_(plan.stats) {
   check(card().current(&device_before_));
   queue_.device = device_before_;
   if (!place_.given) {
@@ -89,6 +90,11 @@ OnCard::~OnCard() {
   } else {
     card().close(queue_);
   }
+}
+
+void OnCard::wait() const {
+  stats_->waits += 1;
+  check(card().wait(queue_));
 }
 
 void* OnCard::allocate(std::int64_t bytes) const {
@@ -114,10 +120,7 @@ std::int64_t OnCard::room(std::int64_t memory) const {
 }
 
 Uploads::Uploads(const OnCard& on, const Plan& plan, const Matrix& queries, const Matrix& points)
-    : on_(on),
-      plan_(plan),
-      bytes_(buffer_bytes(queries, points)),
-      buffers_{{on, bytes_}, {on, bytes_}} {}
+    : on_(on), plan_(plan), bytes_(buffer_bytes(queries, points)) {}
 
 Uploads::~Uploads() {
   for (void* event : passed_) {
@@ -127,29 +130,21 @@ Uploads::~Uploads() {
   }
 }
 
-Matrix Uploads::rows(const Matrix& from, const std::int64_t* rows, std::int64_t begin,
-                     std::int64_t count, void* to) {
+Matrix Uploads::rows(const Matrix& from, std::int64_t begin, std::int64_t count, void* to) {
   const std::int64_t size = row_bytes(from);
-  const Matrix contiguous{to, count, from.cols, from.cols, 1, from.dtype, true};
-  if (from.on_card) {
-    if (!rows) return part(from, begin, count);
-    for (std::int64_t i = 0; i < count; ++i) {
-      on_.check(on_.card().copy(on_.queue(), static_cast<char*>(to) + i * size,
-                                part(from, rows[i], 1).data, size));
-    }
-    return contiguous;
-  }
+  if (from.on_card) return part(from, begin, count);
   const std::int64_t step = bytes_ / size;
   for (std::int64_t start = 0; start < count; start += step) {
     const std::int64_t some = std::min(step, count - start);
-    char* const buffer = buffers_[turn_].data();
+    auto& pinned = buffers_[turn_];
+    if (!pinned) pinned = std::make_unique<PinnedArray<char>>(on_, bytes_);
+    char* const buffer = pinned->data();
     if (passed_[turn_]) on_.check(on_.card().wait_for(passed_[turn_]));
     const std::int64_t of_a_task = std::max<std::int64_t>(1, kBytesOfATask / size);
     const auto task = [&](std::int64_t number, int, Clock&) {
       const std::int64_t end = std::min(some, (number + 1) * of_a_task);
       for (std::int64_t i = number * of_a_task; i < end; ++i) {
-        const std::int64_t row = rows ? rows[start + i] : begin + start + i;
-        gather(from, row, buffer + i * size);
+        gather(from, begin + start + i, buffer + i * size);
       }
     };
     run_tasks(ceil_div(some, of_a_task), plan_.threads, task, [] { return false; });
@@ -158,7 +153,7 @@ Matrix Uploads::rows(const Matrix& from, const std::int64_t* rows, std::int64_t 
     on_.check(on_.card().mark(on_.queue(), &passed_[turn_]));
     turn_ ^= 1;
   }
-  return contiguous;
+  return {to, count, from.cols, from.cols, 1, from.dtype, true};
 }
 
 }  // namespace genmem::backends

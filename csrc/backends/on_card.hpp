@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ class OnCard {
 
   // Throws CardError for what a function of the card returned, unless null.
   void check(const char* error) const;
-  void wait() const { check(card().wait(queue_)); }
+  // For all that the queue holds; counted, as a caller may want to know.
+  void wait() const;
 
   void* allocate(std::int64_t bytes) const;
   void release(void* memory) const;
@@ -43,6 +45,7 @@ class OnCard {
  private:
   const CardKernels& table_;
   const CardPlace& place_;
+  Stats* stats_;
   int device_before_ = 0;
   Queue queue_{};
 };
@@ -108,16 +111,15 @@ class Uploads {
   Uploads(const Uploads&) = delete;
   Uploads& operator=(const Uploads&) = delete;
 
-  // Rows begin .. begin + count - 1, or the `count` listed in `rows`, as the matrix that it
-  // returns: contiguous at `to`, or where they lie on the card.
-  Matrix rows(const Matrix& from, const std::int64_t* rows, std::int64_t begin, std::int64_t count,
-              void* to);
+  // Rows begin .. begin + count - 1 as the matrix that it returns: contiguous at `to`, or where
+  // they lie on the card.
+  Matrix rows(const Matrix& from, std::int64_t begin, std::int64_t count, void* to);
 
  private:
   const OnCard& on_;
   const Plan& plan_;
   std::int64_t bytes_;
-  PinnedArray<char> buffers_[2];
+  std::unique_ptr<PinnedArray<char>> buffers_[2];  // once they are wanted
   void* passed_[2] = {nullptr, nullptr};
   int turn_ = 0;
 };

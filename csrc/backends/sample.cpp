@@ -47,10 +47,4 @@ double sample_spread(const Matrix& m, const std::vector<double>& mean) {
   return std::sqrt(squares / count);
 }
 
-float scale_of(double spread) {
-  int exponent = 0;
-  if (std::isfinite(spread) && spread > 0.0) std::frexp(spread, &exponent);
-  return std::ldexp(1.0f, -std::max(-100, std::min(100, exponent)));
-}
-
 }  // namespace genmem::backends

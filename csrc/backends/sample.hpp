@@ -17,7 +17,4 @@ std::vector<double> sample_mean(const Matrix& m);
 // The root mean square of the sampled entries about `mean`.
 double sample_spread(const Matrix& m, const std::vector<double>& mean);
 
-// A power of two that brings a spread near one; one where it is 0 or not finite.
-float scale_of(double spread);
-
 }  // namespace genmem::backends

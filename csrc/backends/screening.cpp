@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "backends/sample.hpp"
+#include "math/scale.hpp"
 
 namespace genmem::backends {
 
@@ -26,7 +27,7 @@ Frame frame(const Kernels& kernels, const Matrix& queries, const Matrix& points)
   for (float& c : f.centre) {
     if (!std::isfinite(c)) c = 0.0f;
   }
-  f.scale = scale_of(spread);
+  f.scale = GENMEM_ISA::scale_of(spread);
   f.unit = static_cast<double>(f.scale) * static_cast<double>(f.scale);
   // gamma = n u / (1 - n u) for the products; slack for norms summed in at least 16 chains and for
   // the operations of the test.

@@ -10,6 +10,13 @@ bool card_knn(const Plan& plan, const Matrix& queries, const Matrix& points,
 
 bool card_sq_distances(const Plan& plan, const Matrix& queries, const Matrix& points, double* out);
 
+bool card_radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points,
+                        const std::int64_t* exclude, const double* sq_radius, std::int64_t* counts);
+
+bool card_kde_gradient(const Plan& plan, const Matrix& queries, const Matrix& points,
+                       const std::int64_t* exclude, const Density& density, const double* log_sum,
+                       double* out);
+
 bool card_log_kde(const Plan& plan, const Matrix& queries, const Matrix& points,
                   const std::int64_t* exclude, const Density& density, Slots* slots);
 

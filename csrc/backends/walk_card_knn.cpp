@@ -41,6 +41,47 @@ struct CardCut {
   std::int64_t first, capacity, points_of_a_block, queries_of_a_batch;
 };
 
+// Where the neighbours of all queries go: on the host, or on the card.
+struct Answer {
+  std::int64_t k;
+  double* sq;
+  std::int64_t* index;
+  const NearestOnCard* there;
+
+  // Those of queries begin .. begin + count - 1, which lie on the card.
+  void put(const OnCard& on, std::int64_t begin, std::int64_t count, const double* from_sq,
+           const std::int64_t* from_index) const {
+    if (there) {
+      char* const distances = static_cast<char*>(there->distances);
+      const std::int64_t at = begin * k, item = there->single ? 4 : 8;
+      on.check(
+          on.kernels().knn->put(on.queue(), {count, k, from_sq, from_index, distances + at * item,
+                                             there->single, there->indices + at}));
+      return;
+    }
+    const std::int64_t bytes = count * k * 8;
+    on.check(on.card().download(on.queue(), sq + begin * k, from_sq, bytes));
+    on.check(on.card().download(on.queue(), index + begin * k, from_index, bytes));
+    on.wait();
+  }
+
+  // All of them, which lie on the host.
+  void put(const OnCard& on, std::int64_t queries, const std::vector<double>& from_sq,
+           const std::vector<std::int64_t>& from_index) const {
+    if (!there) {
+      std::copy(from_sq.begin(), from_sq.end(), sq);
+      std::copy(from_index.begin(), from_index.end(), index);
+      return;
+    }
+    CardArray<double> up(on, queries * k);
+    CardArray<std::int64_t> up_index(on, queries * k);
+    up.upload(from_sq.data(), queries * k);
+    up_index.upload(from_index.data(), queries * k);
+    put(on, 0, queries, up.data(), up_index.data());
+    on.wait();
+  }
+};
+
 // What the card holds of a batch of queries.
 class Batch {
  public:
@@ -61,10 +102,10 @@ class Batch {
         index_{{on, cut.queries_of_a_batch * k}, {on, cut.queries_of_a_batch * k}} {}
 
   void begin(Uploads& uploads, const Matrix& queries, std::int64_t begin, std::int64_t count,
-             const std::int64_t* exclude, const float* centre, int* strange) {
+             const std::int64_t* exclude, int* strange) {
     count_ = count;
     seen_ = 0;
-    rows_.put(uploads, queries, begin, count, true, centre, strange);
+    rows_.put(uploads, queries, begin, count, true, strange);
     excluded_ = exclude != nullptr;
     if (exclude) exclude_.upload(exclude + begin, count);
     // 3.4e38: no bound of a pair is above it (hits.hpp).
@@ -78,30 +119,30 @@ class Batch {
   bool take(const Plan& plan, const CardRows& points, std::int64_t point, int* strange,
             unsigned long long* computed) {
     const std::int64_t rows = points.rows().rows;
-    const std::int64_t tile = frame_.screened ? kCardTile : near_tile(points.rows().cols);
+    const std::int64_t tile = frame_.screened() ? kCardTile : near_tile(points.rows().cols);
     const std::int64_t tiles = ceil_div(rows, tile), step = spread_step(tiles);
-    const CardHits into{threshold_.data(), excluded_ ? exclude_.data() : nullptr, hits_.data(),
-                        found_.data(), cut_.capacity};
+    const std::int64_t* const exclude = excluded_ ? exclude_.data() : nullptr;
+    const CardHits into{threshold_.data(), exclude, hits_.data(), found_.data(), cut_.capacity};
     for (std::int64_t at = 0; at < tiles;) {
       const std::int64_t some =
           std::min(tiles - at, std::max<std::int64_t>(1, std::max(cut_.first, seen_) / tile));
-      if (frame_.screened) {
-        on_.check(
-            on_.kernels().screen(on_.queue(), {rows_.side(), points.side(), points.rows().cols,
-                                               frame_.slack, at, some, step, point, into}));
+      if (frame_.screened()) {
+        on_.check(on_.kernels().screen->find(
+            on_.queue(), {rows_.side(), points.side(), points.rows().cols, frame_.slack(), at, some,
+                          step, point, into}));
       } else {
-        on_.check(on_.kernels().near(on_.queue(), {rows_.rows(), points.rows(), frame_.unit, at,
-                                                   some, step, point, into, strange}));
+        on_.check(on_.kernels().knn->near(on_.queue(), {rows_.rows(), points.rows(), frame_.unit(),
+                                                        at, some, step, point, into, strange}));
       }
-      on_.check(on_.kernels().settle(
+      on_.check(on_.kernels().knn->settle(
           on_.queue(), {count_, k_, rows_.norm(), limit_.data(), threshold_.data(), hits_.data(),
                         found_.data(), cut_.capacity}));
       at += some;
       seen_ += some * tile;
       if (plan.interrupted()) return false;
     }
-    on_.check(on_.kernels().rank(
-        on_.queue(), {rows_.rows(), points.rows(), point, k_, frame_.unit, hits_.data(),
+    on_.check(on_.kernels().knn->rank(
+        on_.queue(), {rows_.rows(), points.rows(), exclude, point, k_, frame_.unit(), hits_.data(),
                       found_.data(), cut_.capacity, computed, point == 0 ? 0 : k_,
                       sq_[turn_].data(), index_[turn_].data(), exact_.data(), sq_[turn_ ^ 1].data(),
                       index_[turn_ ^ 1].data(), rows_.norm(), limit_.data(), threshold_.data()}));
@@ -109,18 +150,9 @@ class Batch {
     return true;
   }
 
-  // The answer; queries whose hits were lost are added to `lost`.
-  void finish(std::int64_t begin, double* sq, std::int64_t* index,
-              std::vector<std::int64_t>& lost) {
-    sq_[turn_].download(sq + begin * k_, count_ * k_);
-    index_[turn_].download(index + begin * k_, count_ * k_);
-    std::vector<int> found(static_cast<std::size_t>(count_));
-    found_.download(found.data(), count_);
-    on_.wait();
+  void finish(std::int64_t begin, const Answer& to) {
+    to.put(on_, begin, count_, sq_[turn_].data(), index_[turn_].data());
     turn_ = 0;
-    for (std::int64_t i = 0; i < count_; ++i) {
-      if (found[static_cast<std::size_t>(i)] > cut_.capacity) lost.push_back(begin + i);
-    }
   }
 
  private:
@@ -140,13 +172,11 @@ class Batch {
   CardArray<std::int64_t> index_[2];
 };
 
-// All distances of some queries, by heaps on the host.
+// All distances of all queries, by heaps on the host.
 bool by_all_distances(const OnCard& on, Uploads& uploads, const Plan& plan, const Matrix& queries,
-                      const std::vector<std::int64_t>* listed, const Matrix& points,
-                      const std::int64_t* exclude, std::int64_t k, double* sq,
+                      const Matrix& points, const std::int64_t* exclude, std::int64_t k, double* sq,
                       std::int64_t* index) {
-  const std::int64_t count = listed ? static_cast<std::int64_t>(listed->size()) : queries.rows;
-  const auto take = [&](std::int64_t, std::int64_t query, std::int64_t point, std::int64_t some,
+  const auto take = [&](std::int64_t query, std::int64_t point, std::int64_t some,
                         const double* from) {
     double* const heap = sq + query * k;
     std::int64_t* const at = index + query * k;
@@ -161,59 +191,70 @@ bool by_all_distances(const OnCard& on, Uploads& uploads, const Plan& plan, cons
     if (strange) plan.stats->strange = true;
     if (point + some == points.rows) GENMEM_ISA::sort_nearest(heap, at, k);
   };
-  plan.stats->distances += count * points.rows;
-  return each_card_distance(on, uploads, plan, queries, listed ? listed->data() : nullptr, count,
-                            points, take);
+  plan.stats->distances += queries.rows * points.rows;
+  return each_card_distance(on, uploads, plan, queries, points, take);
+}
+
+bool nearest(const Plan& plan, const Matrix& queries, const Matrix& points,
+             const std::int64_t* exclude, const Answer& to) {
+  const std::int64_t k = to.k;
+  plan.stats->pairs += queries.rows * points.rows;
+  if (queries.rows == 0) return true;
+  const OnCard on(plan);
+  Uploads uploads(on, plan, queries, points);
+  if (k > kCardNeighbours) {
+    std::vector<double> sq(static_cast<std::size_t>(queries.rows * k));
+    std::vector<std::int64_t> index(sq.size());
+    if (!by_all_distances(on, uploads, plan, queries, points, exclude, k, sq.data(),
+                          index.data())) {
+      return false;
+    }
+    to.put(on, queries.rows, sq, index);
+    return true;
+  }
+  const CardFrame frame(on, queries, points);
+  plan.stats->screened = frame.screened();
+  const CardCut cut(frame, queries, points, k, on.room(plan.memory));
+  CardArray<int> strange(on, 1);
+  strange.fill(0);
+  CardArray<unsigned long long> computed(on, 1);
+  computed.fill(0);
+  Batch batch(on, frame, cut, k, queries);
+  CardRows block(on, frame, points, cut.points_of_a_block);
+  const bool stays = cut.points_of_a_block == points.rows;
+  for (std::int64_t begin = 0; begin < queries.rows; begin += cut.queries_of_a_batch) {
+    const std::int64_t count = std::min(cut.queries_of_a_batch, queries.rows - begin);
+    batch.begin(uploads, queries, begin, count, exclude, strange.data());
+    for (std::int64_t point = 0; point < points.rows; point += cut.points_of_a_block) {
+      const std::int64_t some = std::min(cut.points_of_a_block, points.rows - point);
+      if (begin == 0 || !stays) block.put(uploads, points, point, some, false, strange.data());
+      if (!batch.take(plan, block, point, strange.data(), computed.data())) return false;
+    }
+    batch.finish(begin, to);
+  }
+  if (plan.place.told) {
+    int is_strange = 0;
+    unsigned long long distances = 0;
+    strange.download(&is_strange, 1);
+    computed.download(&distances, 1);
+    on.wait();
+    if (is_strange) plan.stats->strange = true;
+    plan.stats->distances +=
+        frame.screened() ? static_cast<std::int64_t>(distances) : queries.rows * points.rows;
+  }
+  return true;
 }
 
 }  // namespace
 
 bool card_knn(const Plan& plan, const Matrix& queries, const Matrix& points,
               const std::int64_t* exclude, std::int64_t k, double* sq, std::int64_t* index) {
-  plan.stats->pairs += queries.rows * points.rows;
-  if (queries.rows == 0) return true;
-  const OnCard on(plan);
-  Uploads uploads(on, plan, queries, points);
-  if (k > kCardNeighbours) {
-    return by_all_distances(on, uploads, plan, queries, nullptr, points, exclude, k, sq, index);
-  }
-  const CardFrame frame = card_frame(on, queries, points);
-  plan.stats->screened = frame.screened;
-  const CardCut cut(frame, queries, points, k, on.room(plan.memory));
-  CardArray<float> centre(on, points.cols);
-  centre.upload(frame.centre.data(), points.cols);
-  CardArray<int> strange(on, 1);
-  strange.fill(0);
-  CardArray<unsigned long long> computed(on, 1);
-  computed.fill(0);
-  std::vector<std::int64_t> lost;
-  {
-    Batch batch(on, frame, cut, k, queries);
-    CardRows block(on, frame, points, cut.points_of_a_block);
-    const bool stays = cut.points_of_a_block == points.rows;
-    for (std::int64_t begin = 0; begin < queries.rows; begin += cut.queries_of_a_batch) {
-      const std::int64_t count = std::min(cut.queries_of_a_batch, queries.rows - begin);
-      batch.begin(uploads, queries, begin, count, exclude, centre.data(), strange.data());
-      for (std::int64_t point = 0; point < points.rows; point += cut.points_of_a_block) {
-        const std::int64_t some = std::min(cut.points_of_a_block, points.rows - point);
-        if (begin == 0 || !stays) {
-          block.put(uploads, points, point, some, false, centre.data(), strange.data());
-        }
-        if (!batch.take(plan, block, point, strange.data(), computed.data())) return false;
-      }
-      batch.finish(begin, sq, index, lost);
-    }
-  }
-  int is_strange = 0;
-  unsigned long long distances = 0;
-  strange.download(&is_strange, 1);
-  computed.download(&distances, 1);
-  on.wait();
-  if (is_strange) plan.stats->strange = true;
-  plan.stats->distances +=
-      frame.screened ? static_cast<std::int64_t>(distances)
-                     : (queries.rows - static_cast<std::int64_t>(lost.size())) * points.rows;
-  return by_all_distances(on, uploads, plan, queries, &lost, points, exclude, k, sq, index);
+  return nearest(plan, queries, points, exclude, {k, sq, index, nullptr});
+}
+
+bool knn_on_card(const Plan& plan, const Matrix& queries, const Matrix& points,
+                 const std::int64_t* exclude, std::int64_t k, const NearestOnCard& to) {
+  return nearest(plan, queries, points, exclude, {k, nullptr, nullptr, &to});
 }
 
 }  // namespace genmem::backends

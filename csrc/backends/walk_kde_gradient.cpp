@@ -10,6 +10,7 @@
 #include "backends/kernels.hpp"
 #include "backends/screening.hpp"
 #include "backends/walk.hpp"
+#include "backends/walk_card.hpp"
 
 namespace genmem::backends {
 
@@ -116,6 +117,9 @@ class Gradients {
 bool kde_gradient(const Plan& plan, const Matrix& queries, const Matrix& points,
                   const std::int64_t* exclude, const Density& density, const double* log_sum,
                   double* out) {
+  if (is_card(plan.isa)) {
+    return card_kde_gradient(plan, queries, points, exclude, density, log_sum, out);
+  }
   const Frame common = frame(kernels(plan.isa), queries, points);
   const Extremes most = extremes(density, points.rows);
   Expansion expansion;

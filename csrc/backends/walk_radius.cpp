@@ -6,6 +6,7 @@
 #include "backends/kernels.hpp"
 #include "backends/screening.hpp"
 #include "backends/walk.hpp"
+#include "backends/walk_card.hpp"
 
 namespace genmem::backends {
 
@@ -51,6 +52,9 @@ bool straight(const Plan& plan, const Kernels& table, const Matrix& queries, con
 
 bool radius_counts(const Plan& plan, const Matrix& queries, const Matrix& points,
                    const std::int64_t* exclude, const double* sq_radius, std::int64_t* counts) {
+  if (is_card(plan.isa)) {
+    return card_radius_counts(plan, queries, points, exclude, sq_radius, counts);
+  }
   const Kernels& table = kernels(plan.isa);
   const Frame common = frame(table, queries, points);
   plan.stats->pairs += queries.rows * points.rows;

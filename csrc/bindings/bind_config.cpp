@@ -32,10 +32,6 @@ std::string cuda_build() {
 #endif
 }
 
-bool runs(const std::string& backend, const std::string& operation) {
-  return backends::runs(backends::choose(backend), operation);
-}
-
 std::string chosen_backend(const std::string& backend) {
   return backends::name(backends::choose(backend));
 }
@@ -83,7 +79,6 @@ void bind_config(py::module_& m) {
   m.attr("cuda_build") = cuda_build();
   m.def("backend_states", &backend_states);
   m.def("card_states", &card_states);
-  m.def("runs", &runs, py::arg("backend"), py::arg("operation"));
   m.def("chosen_backend", &chosen_backend, py::arg("backend"));
   m.def("default_threads", &backends::default_threads);
   m.def("on_host", &on_host, py::arg("array"), py::arg("backend"), py::arg("place"));

@@ -52,13 +52,41 @@ py::tuple log_kde(const py::object& queries, const py::object& points, const std
   return py::make_tuple(top, index, rest, as_tuple(stats));
 }
 
-py::tuple kde_gradient(const py::array& queries, const py::array& points, double sq_bandwidth,
+py::tuple log_kde_on_card(const py::object& queries, const py::object& points,
+                          const std::string& kernel, const std::vector<double>& sq_bandwidths,
+                          const std::optional<py::array>& log_weights,
+                          const std::optional<py::array>& sq_scales,
+                          const std::optional<py::array>& exclude, const std::string& backend,
+                          int threads, std::int64_t memory, const py::object& place,
+                          double log_mass, const std::optional<py::array>& log_masses,
+                          const std::vector<double>& norms, const py::object& out) {
+  const Matrix q = interop::rows(queries, "log_kde", "queries");
+  const Matrix x = interop::rows(points, "log_kde", "points");
+  interop::same_width(q, x, "log_kde");
+  const std::int64_t* skip =
+      exclude ? interop::indices(*exclude, q.rows, "log_kde", "exclude") : nullptr;
+  const backends::Density density{
+      kernel_kind(kernel), sq_bandwidths,
+      log_weights ? interop::values(*log_weights, x.rows, "log_kde", "log_weights") : nullptr,
+      sq_scales ? interop::values(*sq_scales, x.rows, "log_kde", "sq_scales") : nullptr};
+  const auto bandwidths = static_cast<std::int64_t>(sq_bandwidths.size());
+  const backends::LogDensityOnCard to{
+      log_mass,
+      log_masses ? interop::values(*log_masses, q.rows, "log_kde", "log_masses") : nullptr, norms,
+      static_cast<double*>(interop::room(out, bandwidths * q.rows, "log_kde", "out").data)};
+  backends::Stats stats;
+  const backends::Plan how = plan(backend, threads, &stats, memory, place);
+  run([&] { return backends::log_kde_on_card(how, q, x, skip, density, to); });
+  return as_tuple(stats);
+}
+
+py::tuple kde_gradient(const py::object& queries, const py::object& points, double sq_bandwidth,
                        const std::optional<py::array>& log_weights,
                        const std::optional<py::array>& sq_scales, const py::array& log_sum,
                        const std::optional<py::array>& exclude, const std::string& backend,
-                       int threads, std::int64_t memory) {
-  const Matrix q = interop::matrix(queries, "kde_gradient", "queries");
-  const Matrix x = interop::matrix(points, "kde_gradient", "points");
+                       int threads, std::int64_t memory, const py::object& place) {
+  const Matrix q = interop::rows(queries, "kde_gradient", "queries");
+  const Matrix x = interop::rows(points, "kde_gradient", "points");
   interop::same_width(q, x, "kde_gradient");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "kde_gradient", "exclude") : nullptr;
@@ -71,7 +99,7 @@ py::tuple kde_gradient(const py::array& queries, const py::array& points, double
   py::array_t<double> out({q.rows, q.cols});
   double* to = out.mutable_data();
   backends::Stats stats;
-  const backends::Plan how = plan(backend, threads, &stats, memory);
+  const backends::Plan how = plan(backend, threads, &stats, memory, place);
   run([&] { return backends::kde_gradient(how, q, x, skip, density, sums, to); });
   return py::make_tuple(out, as_tuple(stats));
 }
@@ -84,7 +112,13 @@ void bind_log_kde(py::module_& m) {
         py::arg("backend"), py::arg("threads"), py::arg("memory"), py::arg("place"));
   m.def("kde_gradient", &kde_gradient, py::arg("queries"), py::arg("points"),
         py::arg("sq_bandwidth"), py::arg("log_weights"), py::arg("sq_scales"), py::arg("log_sum"),
-        py::arg("exclude"), py::arg("backend"), py::arg("threads"), py::arg("memory"));
+        py::arg("exclude"), py::arg("backend"), py::arg("threads"), py::arg("memory"),
+        py::arg("place"));
+  m.def("log_kde_on_card", &log_kde_on_card, py::arg("queries"), py::arg("points"),
+        py::arg("kernel"), py::arg("sq_bandwidths"), py::arg("log_weights"), py::arg("sq_scales"),
+        py::arg("exclude"), py::arg("backend"), py::arg("threads"), py::arg("memory"),
+        py::arg("place"), py::arg("log_mass"), py::arg("log_masses"), py::arg("norms"),
+        py::arg("out"));
 }
 
 }  // namespace genmem::bindings

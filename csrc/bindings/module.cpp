@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, m) {
   bindings::bind_knn(m);
   bindings::bind_log_kde(m);
   bindings::bind_grad_dot(m);
+  bindings::bind_card_array(m);
 }

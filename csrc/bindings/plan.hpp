@@ -15,14 +15,15 @@ namespace genmem::bindings {
 
 namespace py = pybind11;
 
-// Where on a card: None, or (device, stream, streams to wait for, memory or None), memory with
-// allocate(bytes) -> address and release(address).
+// Where on a card: None, or (device, stream, streams to wait for, memory or None, whether the
+// caller looks at the statistics), memory with allocate(bytes) -> address and release(address).
 inline backends::CardPlace card_place(const py::object& place) {
   backends::CardPlace to;
   if (place.is_none()) return to;
-  const auto [device, stream, before, memory] =
-      place.cast<std::tuple<int, std::uintptr_t, std::vector<std::uintptr_t>, py::object>>();
+  const auto [device, stream, before, memory, told] =
+      place.cast<std::tuple<int, std::uintptr_t, std::vector<std::uintptr_t>, py::object, bool>>();
   to.given = true;
+  to.told = told;
   to.device = device;
   to.stream = reinterpret_cast<void*>(stream);
   for (const std::uintptr_t one : before) to.before.push_back(reinterpret_cast<void*>(one));
@@ -61,10 +62,10 @@ inline backends::Plan plan(const std::string& backend, int threads, backends::St
           card_place(place)};
 }
 
-// (screened, pairs, distances, strange)
+// (screened, pairs, distances, waits, strange)
 inline py::tuple as_tuple(const backends::Stats& stats) {
   return py::make_tuple(stats.screened.load(), stats.pairs.load(), stats.distances.load(),
-                        stats.strange.load());
+                        stats.waits.load(), stats.strange.load());
 }
 
 // Runs a walk without the GIL; the signal that stopped it is raised as Python's exception.
@@ -82,5 +83,6 @@ void bind_config(py::module_& m);
 void bind_knn(py::module_& m);
 void bind_log_kde(py::module_& m);
 void bind_grad_dot(py::module_& m);
+void bind_card_array(py::module_& m);
 
 }  // namespace genmem::bindings

@@ -11,9 +11,9 @@ from genmem.kernels.card_arrays import CardMemory, CardRows
 _Array = npt.NDArray[Any]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
-_Stats = tuple[bool, int, int, bool]
+_Stats = tuple[bool, int, int, int, bool]
 _Rows = _Array | CardRows
-_Place = tuple[int, int, list[int], CardMemory | None]
+_Place = tuple[int, int, list[int], CardMemory | None, bool]
 _Layer = tuple[_Array, _Array, _Array, bool]
 
 compiler: str
@@ -21,9 +21,25 @@ cuda_build: str
 
 class BackendUnavailable(BackendError): ...  # noqa: N818  (the C++ name)
 
+class CardArray:
+    """An answer on a card, read in place by other libraries; NumPy gets a copy of it."""
+
+    def __init__(
+        self, backend: str, place: _Place | None, shape: list[int], typestr: str
+    ) -> None: ...
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def __dlpack__(self, *, stream: object = None, **kwargs: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    def __array__(self, dtype: object = None, copy: object = None) -> _Array: ...
+    def __len__(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
 def backend_states() -> dict[str, str]: ...
 def card_states() -> dict[str, str]: ...
-def runs(backend: str, operation: str) -> bool: ...
 def chosen_backend(backend: str) -> str: ...
 def default_threads() -> int: ...
 def on_host(array: _Rows, backend: str, place: _Place | None) -> _Array: ...
@@ -38,14 +54,27 @@ def knn(
     memory: int,
     place: _Place | None,
 ) -> tuple[_Float64, _Int64, _Stats]: ...
+def knn_on_card(
+    queries: _Rows,
+    points: _Rows,
+    k: int,
+    exclude: _Array | None,
+    backend: str,
+    threads: int,
+    memory: int,
+    place: _Place | None,
+    distances: object,
+    indices: object,
+) -> _Stats: ...
 def radius_counts(
-    queries: _Array,
-    points: _Array,
+    queries: _Rows,
+    points: _Rows,
     sq_radius: _Array,
     exclude: _Array | None,
     backend: str,
     threads: int,
     memory: int,
+    place: _Place | None,
 ) -> tuple[_Int64, _Stats]: ...
 def sq_distances(
     queries: _Rows, points: _Rows, backend: str, threads: int, place: _Place | None
@@ -63,9 +92,26 @@ def log_kde(
     memory: int,
     place: _Place | None,
 ) -> tuple[_Float64, _Int64, _Float64, _Stats]: ...
+def log_kde_on_card(
+    queries: _Rows,
+    points: _Rows,
+    kernel: str,
+    sq_bandwidths: list[float],
+    log_weights: _Array | None,
+    sq_scales: _Array | None,
+    exclude: _Array | None,
+    backend: str,
+    threads: int,
+    memory: int,
+    place: _Place | None,
+    log_mass: float,
+    log_masses: _Array | None,
+    norms: list[float],
+    out: object,
+) -> _Stats: ...
 def kde_gradient(
-    queries: _Array,
-    points: _Array,
+    queries: _Rows,
+    points: _Rows,
     sq_bandwidth: float,
     log_weights: _Array | None,
     sq_scales: _Array | None,
@@ -74,6 +120,7 @@ def kde_gradient(
     backend: str,
     threads: int,
     memory: int,
+    place: _Place | None,
 ) -> tuple[_Float64, _Stats]: ...
 def grad_dot(
     queries: list[_Layer],

@@ -20,7 +20,7 @@ BUILDS = {
 PROGRAMS = {
     "emulator": [],
     "knn": ["pairs", "screen", "knn"],
-    "log_kde": ["pairs", "log_kde"],
+    "log_kde": ["pairs", "screen", "log_kde"],
     "grad_dot": ["grad_dot"],
 }
 DEADLOCK = "deadlock in block (0, 0): threads "

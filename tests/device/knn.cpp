@@ -1,6 +1,7 @@
 // The kernels of knn on the emulated card, called as the walk calls them, on arrays of exactly
 // their extent: a sanitizer sees what reads or writes beyond them, or without order.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <random>
 #include <utility>
@@ -12,15 +13,6 @@
 
 namespace genmem {
 
-namespace emulated {
-const char* card_distances(const Queue&, const CardDistances&);
-const char* card_pack(const Queue&, const CardPack&);
-const char* card_screen(const Queue&, const CardScreen&);
-const char* card_near(const Queue&, const CardNear&);
-const char* card_settle(const Queue&, const CardSettle&);
-const char* card_rank(const Queue&, const CardRank&);
-}  // namespace emulated
-
 namespace {
 
 using Pair = std::pair<double, int64_t>;
@@ -28,6 +20,7 @@ using Pair = std::pair<double, int64_t>;
 struct Case {
   int64_t queries, points, cols, k;
   bool screened;
+  int64_t capacity;  // of hits; fewer than points: every query is rescued
 };
 
 bool well(const char* error) {
@@ -55,10 +48,11 @@ struct Side {
         length(norm.size()),
         error(norm.size()) {}
   CardSide side() { return {from.rows, packed.data(), norm.data(), length.data(), error.data()}; }
-  bool pack(bool queries, const std::vector<float>& centre, float gamma, float slack) {
+  bool pack(bool queries, const std::vector<float>& centre, const CardUnit& unit, float gamma,
+            float slack) {
     int strange = 0;
-    return well(emulated::card_pack(
-               {}, {from, centre.data(), 0.25f, gamma, slack, queries, side(), &strange})) &&
+    return well(emulated::card_screens().pack(
+               {}, {from, centre.data(), &unit, gamma, slack, queries, side(), &strange})) &&
            strange == 0;
   }
 
@@ -73,19 +67,26 @@ bool right(const Case& c) {
                            x = drawn(c.points, c.cols, random);
   const auto m = static_cast<size_t>(c.queries), k = static_cast<size_t>(c.k);
   Side queries(q, c.queries, c.cols), points(x, c.points, c.cols);
-  const std::vector<float> centre(static_cast<size_t>(c.cols), 0.5f);
   const float gamma = 1e-3f, slack = 1e-5f;
-  const double unit = 0.0625;
-  if (c.screened &&
-      !(queries.pack(true, centre, gamma, slack) && points.pack(false, centre, gamma, slack))) {
+  std::vector<float> centre(static_cast<size_t>(c.cols));
+  std::vector<double> squares(centre.size());
+  CardUnit unit{};
+  if (!well(emulated::card_screens().centre({}, {points.from, std::min<int64_t>(c.points, 50), true,
+                                                 centre.data(), squares.data(), &unit})) ||
+      unit.unit != static_cast<double>(unit.scale) * unit.scale || unit.unit <= 0) {
+    return false;
+  }
+  if (c.screened && !(queries.pack(true, centre, unit, gamma, slack) &&
+                      points.pack(false, centre, unit, gamma, slack))) {
     return false;
   }
   std::vector<int64_t> exclude(m);
   for (size_t i = 0; i < m; ++i) exclude[i] = static_cast<int64_t>(i % 3 ? i : 0) - 1;
-  const int64_t capacity = c.points;
+  const int64_t capacity = c.capacity;
   std::vector<CardHit> hits(m * static_cast<size_t>(capacity));
-  std::vector<double> exact(hits.size()), sq(m * k), all(hits.size());
-  std::vector<int64_t> index(m * k);
+  std::vector<double> exact(hits.size()), sq(m * k), other_sq(m * k);
+  std::vector<double> all(m * static_cast<size_t>(c.points));
+  std::vector<int64_t> index(m * k), other(m * k);
   std::vector<int> found(m, 0);
   std::vector<float> limit(m, 3.4e38f), threshold(limit);
   const float* norm = c.screened ? queries.norm.data() : nullptr;
@@ -96,25 +97,35 @@ bool right(const Case& c) {
   unsigned long long computed = 0;
   for (int64_t at = 0; at < tiles; ++at) {
     const char* error =
-        c.screened ? emulated::card_screen(
+        c.screened ? emulated::card_screens().find(
                          {}, {queries.side(), points.side(), c.cols, slack, at, 1, 1, 0, into})
-                   : emulated::card_near(
-                         {}, {queries.from, points.from, unit, at, 1, 1, 0, into, &strange});
+                   : emulated::card_knn().near(
+                         {}, {queries.from, points.from, &unit, at, 1, 1, 0, into, &strange});
     if (!well(error) ||
-        !well(emulated::card_settle({}, {c.queries, c.k, norm, limit.data(), threshold.data(),
-                                         hits.data(), found.data(), capacity}))) {
+        !well(emulated::card_knn().settle({}, {c.queries, c.k, norm, limit.data(), threshold.data(),
+                                               hits.data(), found.data(), capacity}))) {
       return false;
     }
   }
-  if (!well(emulated::card_rank(
-          {}, {queries.from, points.from, 0, c.k, unit, hits.data(), found.data(), capacity,
-               &computed, 0, nullptr, nullptr, exact.data(), sq.data(), index.data(), norm,
-               limit.data(), threshold.data()})) ||
-      !well(emulated::card_distances({}, {queries.from, points.from, all.data()}))) {
+  if (!well(emulated::card_knn().rank(
+          {}, {queries.from, points.from, exclude.data(), 0, c.k, &unit, hits.data(), found.data(),
+               capacity, &computed, 0, other_sq.data(), other.data(), exact.data(), sq.data(),
+               index.data(), norm, limit.data(), threshold.data()})) ||
+      !well(emulated::card_pairs().distances({}, {queries.from, points.from, all.data()}))) {
     return false;
   }
-  bool good = strange == 0 && computed >= static_cast<unsigned long long>(c.queries * c.k) &&
-              computed <= static_cast<unsigned long long>(c.queries * c.points);
+  std::vector<float> distances(m * k);
+  if (!well(emulated::card_knn().put(
+          {}, {c.queries, c.k, sq.data(), index.data(), distances.data(), true, other.data()}))) {
+    return false;
+  }
+  bool good = strange == 0 && other == index &&
+              std::all_of(found.begin(), found.end(), [](int count) { return count == 0; });
+  for (size_t i = 0; i < m * k; ++i) {
+    good = good && distances[i] == static_cast<float>(std::sqrt(sq[i]));
+  }
+  good = good && computed >= static_cast<unsigned long long>(c.queries * c.k) &&
+         computed <= static_cast<unsigned long long>(c.queries * c.points);
   for (size_t i = 0; i < m; ++i) {
     std::vector<Pair> want;
     for (int64_t j = 0; j < c.points; ++j) {
@@ -139,18 +150,88 @@ bool right(const Case& c) {
   return good;
 }
 
+// How many lie within radii on which some do.
+bool counted(const Case& c) {
+  std::mt19937 random(static_cast<unsigned>(c.points));
+  const std::vector<float> q = drawn(c.queries, c.cols, random),
+                           x = drawn(c.points, c.cols, random);
+  const auto m = static_cast<size_t>(c.queries);
+  Side queries(q, c.queries, c.cols), points(x, c.points, c.cols);
+  const std::vector<float> centre(static_cast<size_t>(c.cols), 0.0f);
+  const CardUnit unit{0.0625, 0.25f};
+  const float gamma = 1e-3f, slack = 1e-5f;
+  if (c.screened && !(queries.pack(true, centre, unit, gamma, slack) &&
+                      points.pack(false, centre, unit, gamma, slack))) {
+    return false;
+  }
+  const auto sq_of = [&](size_t i, int64_t j) {
+    double sum = 0.0;
+    for (int64_t l = 0; l < c.cols; ++l) {
+      const double difference = static_cast<double>(q[i * static_cast<size_t>(c.cols) + l]) -
+                                static_cast<double>(x[j * c.cols + l]);
+      sum += difference * difference;
+    }
+    return sum;
+  };
+  std::vector<int64_t> exclude(m);
+  std::vector<double> radius(m);
+  for (size_t i = 0; i < m; ++i) {
+    exclude[i] = static_cast<int64_t>(i % 3 ? i : 0) - 1;
+    radius[i] = i == 0 ? HUGE_VAL : sq_of(i, static_cast<int64_t>(i) % c.points);
+  }
+  std::vector<float> limit(m, 3.4e38f), threshold(limit);
+  std::vector<CardHit> hits(m * static_cast<size_t>(c.points));
+  std::vector<int> found(m, 0);
+  std::vector<unsigned long long> certain(m, 0), counts(m, 0);
+  unsigned long long computed = 0;
+  int strange = 0;
+  const CardRadius p{queries.from,
+                     points.from,
+                     0,
+                     radius.data(),
+                     &unit,
+                     exclude.data(),
+                     c.screened ? queries.norm.data() : nullptr,
+                     limit.data(),
+                     threshold.data(),
+                     hits.data(),
+                     found.data(),
+                     c.points,
+                     certain.data(),
+                     &computed,
+                     counts.data(),
+                     &strange};
+  const CardHits into{threshold.data(), exclude.data(), hits.data(), found.data(), c.points};
+  const CardScreen tiles{
+      queries.side(), points.side(), c.cols, slack, 0, card_tiles(c.points), 1, 0, into};
+  if (c.screened ? !(well(emulated::card_knn().limit_radius({}, p)) &&
+                     well(emulated::card_screens().count(
+                         {}, {tiles, radius.data(), &unit, certain.data()})) &&
+                     well(emulated::card_knn().count_hits({}, p)))
+                 : !well(emulated::card_knn().count_near({}, p))) {
+    return false;
+  }
+  bool good = strange == 0;
+  for (size_t i = 0; i < m; ++i) {
+    unsigned long long want = 0;
+    for (int64_t j = 0; j < c.points; ++j) want += j != exclude[i] && sq_of(i, j) <= radius[i];
+    good = good && counts[i] == want;
+  }
+  if (!good) std::printf("wrong counts: %d features\n", static_cast<int>(c.cols));
+  return good;
+}
+
 }  // namespace
 
 }  // namespace genmem
 
 int main() {
-  const genmem::Case cases[] = {{5, 130, 40, 4, true},
-                                {130, 6, 31, 3, true},
-                                {3, 40, 70, 4, false},
-                                {70, 70, 3, 7, false},
-                                {1, 5, 1, 2, false}};
+  const genmem::Case cases[] = {{5, 130, 40, 4, true, 130}, {130, 6, 31, 3, true, 6},
+                                {3, 40, 70, 4, false, 40},  {70, 70, 3, 7, false, 70},
+                                {1, 5, 1, 2, false, 5},     {3, 300, 3, 2, false, 140},
+                                {3, 140, 70, 3, true, 20}};
   for (const genmem::Case& one : cases) {
-    if (!genmem::right(one)) return 1;
+    if (!genmem::right(one) || !genmem::counted(one)) return 1;
   }
   std::printf("right\n");
   return 0;

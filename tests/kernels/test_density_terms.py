@@ -76,6 +76,7 @@ def test_normalisers(kernel: str, d: int) -> None:
     assert_within(-kernels.log_normaliser(kernel, d), want[0], 1e-12 * max(1, abs(want[0])))
 
 
+@pytest.mark.card(when=lambda params: params["shape"] != BACKENDS_SEE[2])
 @pytest.mark.parametrize(
     "used", [(), ("weights",), ("weights", "point_scales", "exclude")], ids=str
 )
@@ -105,6 +106,7 @@ def test_gradient_does_not_depend_on_threads_or_batch(
         assert (part == whole[rows]).all()
 
 
+@pytest.mark.card
 def test_gradient_on_a_lonely_point_is_zero(backend: str) -> None:
     points = np.array([[1e6, 1.0], [-1e6, 3.0]])
     got = kernels.kde_gradient(points, points, 1.0, backend=backend)

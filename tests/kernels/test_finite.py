@@ -57,7 +57,7 @@ def test_any_entry(
         DOORS[door](q, x, backend=backend, threads=threads)
 
 
-@pytest.mark.parametrize("door", ["knn", "knn of many", "sq_distances"])
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("shape", [(1, 30, 5), (9, 300, 1), (5, 2100, 20)], ids=str)
 @pytest.mark.parametrize("points", [True, False], ids=["points", "queries"])
 def test_any_entry_on_a_card(door: str, shape: tuple[int, int, int], points: bool) -> None:
@@ -79,6 +79,7 @@ def test_points_that_no_query_looked_at(door: str) -> None:
         DOORS[door](np.zeros((0, 4)), x)
 
 
+@pytest.mark.card
 @pytest.mark.parametrize("door", DOORS)
 def test_rows_too_long_for_a_float_are_no_error(backend: str, door: str) -> None:
     """They look as strange to a kernel as a NaN does."""

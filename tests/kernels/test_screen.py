@@ -169,6 +169,7 @@ def test_exclusion(backend: str, rng: np.random.Generator) -> None:
 
 
 class TestRadiusCounts:
+    @pytest.mark.card(when=lambda params: params["name"] != "bytes")
     @pytest.mark.parametrize(
         "name", ["normal, 17 features", "offset 1e6", "integers with ties", "bytes", "all equal"]
     )
@@ -183,6 +184,7 @@ class TestRadiusCounts:
         few = kernels.radius_counts(queries[:2], points, radius[:2], backend=backend)
         assert (few == want[:2]).all()
 
+    @pytest.mark.card
     def test_exclude(self, backend: str, rng: np.random.Generator) -> None:
         points = rng.standard_normal((N, 30))
         got = kernels.radius_counts(

@@ -19,6 +19,7 @@ def small_among_large(size: float, dtype: type) -> np.ndarray:
     return points.astype(dtype)
 
 
+@pytest.mark.card(when=lambda params: params["size"] in (1e-18, 1e-22, 1e-25))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1e-18, 1e-20, 1e-21, 1e-22, 1e-23, 1e-25])
 def test_rows_far_smaller_than_the_spread(backend: str, size: float, dtype: type) -> None:
@@ -37,6 +38,7 @@ def test_rows_far_smaller_than_the_spread(backend: str, size: float, dtype: type
         assert_within(slope, want, 1e-9 * np.abs(want).max())
 
 
+@pytest.mark.card
 def test_rows_whose_sums_overflow(backend: str) -> None:
     """Opposite rows near the end of float32, in a frame that never saw them."""
     rng = np.random.default_rng(0)
@@ -49,6 +51,7 @@ def test_rows_whose_sums_overflow(backend: str) -> None:
     assert_within(got[0], want[0], 1e-13 * want[0])
 
 
+@pytest.mark.card
 def test_counts_where_bounds_say_nothing(backend: str) -> None:
     points = np.random.default_rng(0).standard_normal((4096, 20)) * 1e-40
     points[1::4][:10] = 1e150
@@ -61,6 +64,7 @@ def test_counts_where_bounds_say_nothing(backend: str) -> None:
     ).all()
 
 
+@pytest.mark.card(when=lambda params: params["d"] < 100)
 @pytest.mark.parametrize("d", [17, 63, 64, 65, 33024, 33025, 33026])
 def test_bytes_at_their_limits(backend: str, d: int) -> None:
     """All features 0 or 255: the largest integer there is, and where floats take over."""
@@ -76,6 +80,7 @@ def test_bytes_at_their_limits(backend: str, d: int) -> None:
     assert (got[1] == np.argsort(sq, axis=1, kind="stable")[:, :40]).all()
 
 
+@pytest.mark.card
 def test_expanded_distances_of_copies_are_zero(backend: str) -> None:
     points = np.random.default_rng(1).standard_normal((500, 20)) + 3
     slots = kernels.kde_slots(points, points, 0.5, backend=backend)

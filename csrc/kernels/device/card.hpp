@@ -30,7 +30,6 @@ struct Card {
   void (*unpin)(void* memory);
   const char* (*upload)(const Queue&, void* card, const void* host, int64_t bytes);
   const char* (*download)(const Queue&, void* host, const void* card, int64_t bytes);
-  const char* (*copy)(const Queue&, void* to, const void* from, int64_t bytes);  // on the card
   // `rows` rows of `bytes`, `pitch` bytes apart on the card, one behind another on the host.
   const char* (*download_rows)(const Queue&, void* host, const void* card, int64_t pitch,
                                int64_t bytes, int64_t rows);

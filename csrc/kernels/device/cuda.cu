@@ -71,11 +71,6 @@ const char* download(const Queue& queue, void* host, const void* card, int64_t b
                                                  cudaMemcpyDeviceToHost, stream_of(queue)));
 }
 
-const char* copy(const Queue& queue, void* to, const void* from, int64_t bytes) {
-  return told("cudaMemcpyAsync", cudaMemcpyAsync(to, from, static_cast<size_t>(bytes),
-                                                 cudaMemcpyDeviceToDevice, stream_of(queue)));
-}
-
 const char* download_rows(const Queue& queue, void* host, const void* card, int64_t pitch,
                           int64_t bytes, int64_t rows) {
   const auto width = static_cast<size_t>(bytes);
@@ -114,9 +109,9 @@ const char* wait(const Queue& queue) {
 }  // namespace
 
 const Card& card() {
-  static const Card table{"cuda",        devices, current, enter,    open,   close,    free_bytes,
-                          allocate,      release, pin,     unpin,    upload, download, copy,
-                          download_rows, fill,    mark,    wait_for, drop,   wait};
+  static const Card table{"cuda",   devices, current,  enter, open,   close,    free_bytes,
+                          allocate, release, pin,      unpin, upload, download, download_rows,
+                          fill,     mark,    wait_for, drop,  wait};
   return table;
 }
 

@@ -60,11 +60,6 @@ const char* download(const Queue&, void* host, const void* card, int64_t bytes) 
   return nullptr;
 }
 
-const char* copy(const Queue&, void* to, const void* from, int64_t bytes) {
-  memcpy(to, from, static_cast<size_t>(bytes));
-  return nullptr;
-}
-
 const char* download_rows(const Queue&, void* host, const void* card, int64_t pitch, int64_t bytes,
                           int64_t rows) {
   for (int64_t i = 0; i < rows; ++i) {
@@ -90,9 +85,10 @@ const char* wait(const Queue&) { return nullptr; }
 }  // namespace
 
 const Card& card() {
-  static const Card table{"cuda-emulated", devices, current, enter,    open,   close,    free_bytes,
-                          allocate,        release, pin,     unpin,    upload, download, copy,
-                          download_rows,   fill,    mark,    wait_for, drop,   wait};
+  static const Card table{
+      "cuda-emulated", devices, current, enter,  open,     close,         free_bytes, allocate,
+      release,         pin,     unpin,   upload, download, download_rows, fill,       mark,
+      wait_for,        drop,    wait};
   return table;
 }
 

@@ -34,12 +34,14 @@ struct CardKde {
 //           bandwidth, bound what may matter; hits beyond are forgotten
 //   spread  per query: a row of distances as `sq` above, infinite but at the hits. A query whose
 //           hits did not fit gets all of its distances, by its warp
+//   decide  whether so many queries lost hits that computing all distances is faster: then the
+//           parts of a screen do nothing from now on (`off`), and card_distances does (`only`)
 //
 // So the states have the same bits, screened or not.
 struct CardKdeHits {
   Matrix queries, points;  // on the card; the points of the chunk
   double* sq;              // (queries, points)
-  double unit;
+  const CardUnit* unit;
   double most_log_weight, most_sq_scale;
   const float* norm;
   float* limit;
@@ -49,9 +51,52 @@ struct CardKdeHits {
   int64_t capacity;
   int* lost;                     // queries whose hits did not fit, counted
   unsigned long long* computed;  // exact distances, counted
+  const int* off;                // where it holds no 0, nothing is done
 };
 
-using CardKdeHitsKernel = const char* (*)(const Queue&, const CardKde&, const CardKdeHits&);
-using CardKdeKernel = const char* (*)(const Queue&, const CardKde&);
+struct CardKdeDecision {
+  const int* lost;
+  int64_t asked;  // queries times chunks that were screened so far
+  int* off;       // set where more than a quarter of them were lost
+};
+
+// log p of states: logaddexp(top, rest) - log_mass - norm.
+struct CardLogDensity {
+  const Slots* states;  // (bandwidths, stride)
+  int64_t stride, queries, bandwidths;
+  double log_mass;
+  const double* log_masses;  // (queries,), or null: log_mass of all
+  const double* norms;       // (bandwidths,)
+  double* out;               // (bandwidths, out_stride): the queries of this call come first
+  int64_t out_stride;
+};
+
+// The gradient of a Gaussian log-density: adds sum_j r_j (x_j - q) / (h lambda_j)^2 over the points
+// of a chunk with exponents of at least `cut`, as KdeGradient of the processor does; a block for
+// each query, features in its threads.
+struct CardKdeGradient {
+  CardKde kde;             // one bandwidth; states and strange are not used
+  Matrix queries, points;  // those of the block of distances
+  const double* log_sum;   // (queries,)
+  const double* cut;       // (queries,)
+  double* out;             // (queries, d)
+};
+
+struct CardLogKde {
+  const char* (*clear)(const Queue&, const CardKde&);
+  const char* (*add)(const Queue&, const CardKde&);
+  const char* (*narrow)(const Queue&, const CardKde&, const CardKdeHits&);
+  const char* (*spread)(const Queue&, const CardKde&, const CardKdeHits&);
+  const char* (*decide)(const Queue&, const CardKdeDecision&);
+  const char* (*put)(const Queue&, const CardLogDensity&);
+  const char* (*add_gradient)(const Queue&, const CardKdeGradient&);
+};
+
+namespace emulated {
+const CardLogKde& card_log_kde();
+}
+namespace cuda {
+const CardLogKde& card_log_kde();
+}
 
 }  // namespace genmem

@@ -94,7 +94,7 @@ GENMEM_DEVICE double second_exponent(const Screened& p, const CardHit* hits, int
   Largest largest{kLowest, kLowest, INT64_MAX};
   for (int j = device::lane(); j < count; j += device::kWarp) {
     const double high = hits[j].high > 0.0f ? static_cast<double>(hits[j].high) : 0.0;
-    const double sq = high / p.of.unit * (1.0 + 1e-12);
+    const double sq = high / p.of.unit->unit * (1.0 + 1e-12);
     largest.add(exponent(p.kde, h, -1, sq, hits[j].at - p.kde.first), j);
   }
   for (int mask = device::kWarp / 2; mask > 0; mask /= 2) {
@@ -107,6 +107,7 @@ GENMEM_DEVICE double second_exponent(const Screened& p, const CardHit* hits, int
 
 GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) narrow_hits(Screened p) {
   using namespace device;
+  if (*p.of.off) return;
   const int64_t query = block_x() * kWarps + warp();
   if (query >= p.kde.queries) return;
   const int count = p.of.found[query];
@@ -126,7 +127,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) narrow_hits(Screened p) {
   }
   // Upwards by more than the roundings of these few operations; a NaN, of a distance that is none,
   // lets all pass.
-  const double bound = reach * p.of.unit * (1.0 + 1e-9);
+  const double bound = reach * p.of.unit->unit * (1.0 + 1e-9);
   const float limit = bound == bound ? float_above(bound) : HUGE_VALF;
   const int kept = keep_below(hits, count, limit);
   if (lane() != 0) return;
@@ -136,6 +137,13 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) narrow_hits(Screened p) {
 
 GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) spread_hits(Screened p) {
   using namespace device;
+  if (*p.of.off) {
+    if (block_x() == 0 && thread() == 0) {
+      const int64_t all = p.of.queries.rows * p.of.points.rows;
+      atomic_add(p.of.computed, static_cast<unsigned long long>(all));
+    }
+    return;
+  }
   const int64_t query = block_x() * kWarps + warp();
   if (query >= p.kde.queries) return;
   const int64_t all = p.of.points.rows;
@@ -165,28 +173,104 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) clear_states(CardKde p) {
   if (i < p.bandwidths * p.stride) clear(p.states[i]);
 }
 
-}  // namespace
+GENMEM_KERNEL void decide(CardKdeDecision p) {
+  if (device::thread() == 0 && int64_t{4} * *p.lost > p.asked) *p.off = 1;
+}
 
-const char* card_kde(const Queue& queue, const CardKde& p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) put_log_density(CardLogDensity p) {
+  const int64_t i = device::block_x() * kThreads + device::thread(), h = device::block_y();
+  if (i >= p.queries) return;
+  const Slots state = p.states[h * p.stride + i];
+  const double rest = rest_of(state), high = fmax(state.top, rest), low = fmin(state.top, rest);
+  const double total = high == kLowest ? high : high + log1p(exp(low - high));
+  p.out[h * p.out_stride + i] = total - (p.log_masses ? p.log_masses[i] : p.log_mass) - p.norms[h];
+}
+
+// Points whose terms are looked at together, one by each thread.
+constexpr int kGradientThreads = 256;
+constexpr int kGradientWarps = kGradientThreads / device::kWarp;
+constexpr int64_t kGradientShared = kGradientThreads * (8 + 4) + kGradientWarps * 4;
+
+GENMEM_KERNEL void GENMEM_BLOCKS(kGradientThreads, 2) add_gradient(CardKdeGradient p) {
+  using namespace device;
+  double* const share = reinterpret_cast<double*>(shared_memory());
+  int* const at = reinterpret_cast<int*>(share + kGradientThreads);
+  int* const of_warp = at + kGradientThreads;
+  const int64_t query = block_x(), cols = p.queries.cols;
+  const double h = p.kde.sq_bandwidths[0], log_sum = p.log_sum[query], cut = p.cut[query];
+  const int64_t exclude = p.kde.exclude ? p.kde.exclude[query] : -1;
+  const double* const sq = p.kde.sq + query * p.kde.count;
+  for (int64_t first = 0; first < p.kde.count; first += kGradientThreads) {
+    const int64_t j = first + thread();
+    const double a = j < p.kde.count ? exponent(p.kde, h, exclude, sq[j], j) : kLowest;
+    const bool kept = a >= cut && a > kLowest;
+    const uint32_t all = votes(kept);
+    if (lane() == 0) of_warp[warp()] = count_bits(all);
+    barrier();
+    int begin = 0, count = 0;
+    for (int w = 0; w < kGradientWarps; ++w) {
+      if (w < warp()) begin += of_warp[w];
+      count += of_warp[w];
+    }
+    if (kept) {
+      const int slot = begin + count_bits(all & ((uint32_t{1} << lane()) - 1u));
+      const double scale = p.kde.sq_scale ? p.kde.sq_scale[p.kde.first + j] : 1.0;
+      share[slot] = exp(a - log_sum) / (h * scale);
+      at[slot] = static_cast<int>(j);
+    }
+    barrier();
+    for (int64_t c = thread(); count > 0 && c < cols; c += kGradientThreads) {
+      const double q = entry(p.queries, query, c);
+      double sum = p.out[query * cols + c];
+      for (int n = 0; n < count; ++n) sum = fma(share[n], entry(p.points, at[n], c) - q, sum);
+      p.out[query * cols + c] = sum;
+    }
+    barrier();
+  }
+}
+
+const char* add(const Queue& queue, const CardKde& p) {
   const device::Shape shape{(p.queries + kWarps - 1) / kWarps, p.bandwidths, kThreads, 0};
   return device::launch(chunk_states, shape, static_cast<device::Stream>(queue.stream), p);
 }
 
-const char* card_kde_clear(const Queue& queue, const CardKde& p) {
+const char* clear_all(const Queue& queue, const CardKde& p) {
   const device::Shape shape{(p.bandwidths * p.stride + kThreads - 1) / kThreads, 1, kThreads, 0};
   return device::launch(clear_states, shape, static_cast<device::Stream>(queue.stream), p);
 }
 
-const char* card_kde_narrow(const Queue& queue, const CardKde& kde, const CardKdeHits& of) {
+const char* decide_screen(const Queue& queue, const CardKdeDecision& p) {
+  return device::launch(decide, {1, 1, device::kWarp, 0}, static_cast<device::Stream>(queue.stream),
+                        p);
+}
+
+const char* put(const Queue& queue, const CardLogDensity& p) {
+  const device::Shape shape{(p.queries + kThreads - 1) / kThreads, p.bandwidths, kThreads, 0};
+  return device::launch(put_log_density, shape, static_cast<device::Stream>(queue.stream), p);
+}
+
+const char* gradient(const Queue& queue, const CardKdeGradient& p) {
+  const device::Shape shape{p.kde.queries, 1, kGradientThreads, kGradientShared};
+  return device::launch(add_gradient, shape, static_cast<device::Stream>(queue.stream), p);
+}
+
+const char* narrow(const Queue& queue, const CardKde& kde, const CardKdeHits& of) {
   const device::Shape shape{(kde.queries + kWarps - 1) / kWarps, 1, kThreads, 0};
   return device::launch(narrow_hits, shape, static_cast<device::Stream>(queue.stream),
                         Screened{kde, of});
 }
 
-const char* card_kde_spread(const Queue& queue, const CardKde& kde, const CardKdeHits& of) {
+const char* spread(const Queue& queue, const CardKde& kde, const CardKdeHits& of) {
   const device::Shape shape{(kde.queries + kWarps - 1) / kWarps, 1, kThreads, 0};
   return device::launch(spread_hits, shape, static_cast<device::Stream>(queue.stream),
                         Screened{kde, of});
+}
+
+}  // namespace
+
+const CardLogKde& card_log_kde() {
+  static const CardLogKde table{clear_all, add, narrow, spread, decide_screen, put, gradient};
+  return table;
 }
 
 }  // namespace genmem::GENMEM_ISA

@@ -13,9 +13,19 @@ namespace genmem {
 struct CardDistances {
   Matrix queries;  // on the card
   Matrix points;
-  double* out;  // (queries.rows, points.rows)
+  double* out;                // (queries.rows, points.rows)
+  const int* only = nullptr;  // of the card: where it holds 0, nothing is done
 };
 
-using CardDistancesKernel = const char* (*)(const Queue&, const CardDistances&);
+struct CardPairs {
+  const char* (*distances)(const Queue&, const CardDistances&);
+};
+
+namespace emulated {
+const CardPairs& card_pairs();
+}
+namespace cuda {
+const CardPairs& card_pairs();
+}
 
 }  // namespace genmem

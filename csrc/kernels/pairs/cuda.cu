@@ -9,34 +9,47 @@ namespace {
 template <bool kWide>
 GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, kWide ? 2 : 3) all_distances(CardDistances p) {
   using Tile = DistanceTile<kWide>;
-  const int64_t x_first = device::block_y() * Tile::kRows,
-                y_first = device::block_x() * Tile::kRows;
-  Tile tile;
-  tile.run(p.queries, x_first, p.points, y_first);
-  GENMEM_UNROLL
-  for (int r = 0; r < Tile::kSide; ++r) {
-    const int64_t i = x_first + Tile::query_of(r);
+  if (p.only && *p.only == 0) return;
+  const int64_t columns = (p.points.rows + Tile::kRows - 1) / Tile::kRows;
+  const int64_t tiles = columns * ((p.queries.rows + Tile::kRows - 1) / Tile::kRows);
+  for (int64_t at = device::block_x(); at < tiles; at += device::blocks_x()) {
+    const int64_t x_first = at / columns * Tile::kRows, y_first = at % columns * Tile::kRows;
+    Tile tile;
+    tile.run(p.queries, x_first, p.points, y_first);
     GENMEM_UNROLL
-    for (int q = 0; q < Tile::kSide; ++q) {
-      const int64_t j = y_first + Tile::point_of(q);
-      if (i < p.queries.rows && j < p.points.rows) p.out[i * p.points.rows + j] = tile.of(r, q);
+    for (int r = 0; r < Tile::kSide; ++r) {
+      const int64_t i = x_first + Tile::query_of(r);
+      GENMEM_UNROLL
+      for (int q = 0; q < Tile::kSide; ++q) {
+        const int64_t j = y_first + Tile::point_of(q);
+        if (i < p.queries.rows && j < p.points.rows) p.out[i * p.points.rows + j] = tile.of(r, q);
+      }
     }
   }
 }
 
+// More than a card runs at a time; few enough that a call that does nothing costs nothing.
+constexpr int64_t kMostBlocks = 2048;
+
 template <bool kWide>
 const char* launch_all(const Queue& queue, const CardDistances& p) {
   using Tile = DistanceTile<kWide>;
-  const device::Shape shape{(p.points.rows + Tile::kRows - 1) / Tile::kRows,
-                            (p.queries.rows + Tile::kRows - 1) / Tile::kRows, kTileThreads,
+  const int64_t tiles = ((p.points.rows + Tile::kRows - 1) / Tile::kRows) *
+                        ((p.queries.rows + Tile::kRows - 1) / Tile::kRows);
+  const device::Shape shape{tiles < kMostBlocks ? tiles : kMostBlocks, 1, kTileThreads,
                             Tile::kShared};
   return device::launch(all_distances<kWide>, shape, static_cast<device::Stream>(queue.stream), p);
 }
 
+const char* distances(const Queue& queue, const CardDistances& p) {
+  return p.queries.cols > kChainDepth ? launch_all<true>(queue, p) : launch_all<false>(queue, p);
+}
+
 }  // namespace
 
-const char* card_distances(const Queue& queue, const CardDistances& p) {
-  return p.queries.cols > kChainDepth ? launch_all<true>(queue, p) : launch_all<false>(queue, p);
+const CardPairs& card_pairs() {
+  static const CardPairs table{distances};
+  return table;
 }
 
 }  // namespace genmem::GENMEM_ISA

@@ -1,7 +1,10 @@
 // screen on the card: the bound of screen.hpp over bfloat16 products of the tensor cores.
 //
+//   centre  of points that lie on the card: the mean of some rows, and a power of two near one over
+//           their spread about it
 //   pack    rows minus the centre, times the scale, rounded to bfloat16, and their numbers
 //   find    tiles of 128 x 128 pairs; a pair that its query's limit lets through is a hit
+//   count   the same, but a pair that is certain to lie within its query's radius is counted
 //
 // Rows of either side are packed to whole steps of 32 features. The points of a call are visited
 // in tiles `first_tile` .. `first_tile + tiles - 1` of an order in which neighbours lie far apart:
@@ -38,10 +41,26 @@ struct CardSide {
   float *norm, *length, *error;  // (rows,); see math/screen_bound.hpp
 };
 
+// Screened squared distance = unit * squared distance, unit = scale^2. On the card.
+struct CardUnit {
+  double unit;
+  float scale;
+};
+
+struct CardCentre {
+  Matrix points;    // on the card
+  int64_t sampled;  // rows that are looked at, evenly spaced
+  bool whole;       // to whole numbers
+  float* centre;    // (cols,)
+  double* squares;  // scratch (cols,)
+  CardUnit* unit;
+};
+
 struct CardPack {
   Matrix from;
   const float* centre;  // (cols,)
-  float scale, gamma, slack;
+  const CardUnit* unit;
+  float gamma, slack;
   bool queries;  // else points
   CardSide to;
   int* strange;  // set where a row is not finite or too long for float32
@@ -69,9 +88,29 @@ struct CardScreen {
   int64_t first_tile, tiles, step;  // the t-th tile of the order is t step mod all tiles
   int64_t first_point;              // index of the points' first row
   CardHits hits;
+  const int* off = nullptr;  // of the card: where it holds no 0, nothing is done
 };
 
-using CardPackKernel = const char* (*)(const Queue&, const CardPack&);
-using CardScreenKernel = const char* (*)(const Queue&, const CardScreen&);
+// Pairs within a radius: those that are certain are counted, those that may be are hits.
+struct CardCount {
+  CardScreen screen;
+  const double* sq_radius;  // (queries,)
+  const CardUnit* unit;
+  unsigned long long* certain;  // (queries,)
+};
+
+struct CardScreens {
+  const char* (*centre)(const Queue&, const CardCentre&);
+  const char* (*pack)(const Queue&, const CardPack&);
+  const char* (*find)(const Queue&, const CardScreen&);
+  const char* (*count)(const Queue&, const CardCount&);
+};
+
+namespace emulated {
+const CardScreens& card_screens();
+}
+namespace cuda {
+const CardScreens& card_screens();
+}
 
 }  // namespace genmem

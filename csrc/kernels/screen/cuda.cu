@@ -4,6 +4,7 @@
 #include "kernels/device/reduce.hpp"
 #include "kernels/screen/card.hpp"
 #include "kernels/screen/hits.hpp"
+#include "math/scale.hpp"
 #include "math/screen_bound.hpp"
 
 namespace genmem::GENMEM_ISA {
@@ -25,6 +26,50 @@ GENMEM_DEVICE float from_bfloat16(uint16_t half) {
   return x;
 }
 
+// The sum of `x` over the rows of warps, of each column; every thread of the block.
+GENMEM_DEVICE double column_sum(double x) {
+  double* const parts = reinterpret_cast<double*>(device::shared_memory());
+  device::barrier();
+  parts[device::thread()] = x;
+  device::barrier();
+  double sum = 0.0;
+  for (int w = 0; w < kThreads / device::kWarp; ++w)
+    sum += parts[w * device::kWarp + device::lane()];
+  return sum;
+}
+
+// A block for 32 columns: a column for each lane, and the warps share the rows.
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) centre_columns(CardCentre p) {
+  using namespace device;
+  const int64_t col = block_x() * kWarp + lane();
+  const auto each_row = [&](auto&& add) {
+    if (col >= p.points.cols) return;
+    for (int64_t i = warp(); i < p.sampled; i += kThreads / kWarp) {
+      add(entry(p.points, i * p.points.rows / p.sampled, col));
+    }
+  };
+  double sum = 0.0;
+  each_row([&](double x) { sum += x; });
+  const double mean = column_sum(sum) / static_cast<double>(p.sampled);
+  double squares = 0.0;
+  each_row([&](double x) { squares = fma(x - mean, x - mean, squares); });
+  squares = column_sum(squares);
+  if (warp() != 0 || col >= p.points.cols) return;
+  const float near = static_cast<float>(p.whole ? rint(mean) : mean);
+  p.centre[col] = near - near == 0.0f ? near : 0.0f;
+  p.squares[col] = squares;
+}
+
+GENMEM_KERNEL void set_unit(CardCentre p) {
+  double squares = 0.0;
+  for (int64_t c = device::lane(); c < p.points.cols; c += device::kWarp) squares += p.squares[c];
+  squares = warp_sum(squares);
+  if (device::lane() != 0) return;
+  const double count = static_cast<double>(p.sampled) * static_cast<double>(p.points.cols);
+  const float scale = scale_of(sqrt(squares / count));
+  *p.unit = {static_cast<double>(scale) * static_cast<double>(scale), scale};
+}
+
 // A warp for each row.
 GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) pack_rows(CardPack p) {
   using namespace device;
@@ -32,12 +77,13 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) pack_rows(CardPack p) {
   if (row >= p.from.rows) return;
   const int64_t depth = packed_depth(p.from.cols);
   uint16_t* to = p.to.packed + row * depth;
+  const double scale = static_cast<double>(p.unit->scale);
   float squares = 0.0f, residual = 0.0f;
   for (int64_t c = lane(); c < depth; c += kWarp) {
     float t = 0.0f;
     if (c < p.from.cols) {
       const double from = entry(p.from, row, c) - static_cast<double>(p.centre[c]);
-      t = static_cast<float>(from * static_cast<double>(p.scale));
+      t = static_cast<float>(from * scale);
     }
     const uint16_t half = to_bfloat16(t);
     const float lost = t - from_bfloat16(half);
@@ -107,8 +153,12 @@ struct Products {
   }
 };
 
-GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) find_hits(CardScreen p) {
+// Calls take(query, point, bounds) for every pair of the tile whose lower bound is within its
+// query's threshold, and behind the pairs of a thread and query last(query).
+template <class Take, class Last>
+GENMEM_DEVICE void each_near_pair(const CardScreen& p, const Take& take, const Last& last) {
   using namespace device;
+  if (p.off && *p.off) return;
   const int64_t all = card_tiles(p.points.rows);
   const int64_t point = (p.first_tile + block_x()) * p.step % all * kCardTile;
   const int64_t query = block_y() * kCardTile;
@@ -150,24 +200,76 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) find_hits(CardScreen p) {
         below = fmaf(-q.error, y.error, below);
         below = fmaf(-2.0f, products.sums[i][j / 2][upper * 2 + j % 2], below);
         if (below > threshold) continue;
-        const Bounds bounds = pair_bounds(q, y, below, p.slack);
-        add_hit(p.hits, row, p.first_point + col, bounds.low, bounds.high);
+        take(row, p.first_point + col, pair_bounds(q, y, below, p.slack));
       }
+      last(row);
     }
   }
 }
 
-}  // namespace
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) find_hits(CardScreen p) {
+  each_near_pair(
+      p,
+      [&](int64_t query, int64_t point, const Bounds& bounds) {
+        add_hit(p.hits, query, point, bounds.low, bounds.high);
+      },
+      [](int64_t) {});
+}
 
-const char* card_pack(const Queue& queue, const CardPack& p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) count_pairs(CardCount p) {
+  const double unit = p.unit->unit;
+  const CardHits& hits = p.screen.hits;
+  unsigned long long certain = 0;
+  each_near_pair(
+      p.screen,
+      [&](int64_t query, int64_t point, const Bounds& bounds) {
+        if (!(bounds.high < HUGE_VAL && bounds.high <= p.sq_radius[query] * unit)) {
+          add_hit(hits, query, point, bounds.low, bounds.high);
+        } else if (!hits.exclude || hits.exclude[query] != point) {
+          ++certain;
+        }
+      },
+      [&](int64_t query) {
+        if (certain > 0) device::atomic_add(&p.certain[query], certain);
+        certain = 0;
+      });
+}
+
+template <class Params>
+const char* launch_tiles(void (*kernel)(Params), const Queue& queue, const CardScreen& tiles,
+                         const Params& p) {
+  const device::Shape shape{tiles.tiles, card_tiles(tiles.queries.rows), kThreads,
+                            kStages * kStageBytes};
+  return device::launch(kernel, shape, static_cast<device::Stream>(queue.stream), p);
+}
+
+const char* centre(const Queue& queue, const CardCentre& p) {
+  const device::Shape shape{(p.points.cols + device::kWarp - 1) / device::kWarp, 1, kThreads,
+                            kThreads * 8};
+  const auto stream = static_cast<device::Stream>(queue.stream);
+  if (const char* error = device::launch(centre_columns, shape, stream, p)) return error;
+  return device::launch(set_unit, {1, 1, device::kWarp, 0}, stream, p);
+}
+
+const char* pack(const Queue& queue, const CardPack& p) {
   constexpr int kRowsOfABlock = kThreads / device::kWarp;
   const device::Shape shape{(p.from.rows + kRowsOfABlock - 1) / kRowsOfABlock, 1, kThreads, 0};
   return device::launch(pack_rows, shape, static_cast<device::Stream>(queue.stream), p);
 }
 
-const char* card_screen(const Queue& queue, const CardScreen& p) {
-  const device::Shape shape{p.tiles, card_tiles(p.queries.rows), kThreads, kStages * kStageBytes};
-  return device::launch(find_hits, shape, static_cast<device::Stream>(queue.stream), p);
+const char* find(const Queue& queue, const CardScreen& p) {
+  return launch_tiles(find_hits, queue, p, p);
+}
+
+const char* count(const Queue& queue, const CardCount& p) {
+  return launch_tiles(count_pairs, queue, p.screen, p);
+}
+
+}  // namespace
+
+const CardScreens& card_screens() {
+  static const CardScreens table{centre, pack, find, count};
+  return table;
 }
 
 }  // namespace genmem::GENMEM_ISA

@@ -1,19 +1,29 @@
-"""Arrays on a card, read where they lie: torch's CUDA tensors and `__cuda_array_interface__`.
+"""Arrays on a card, read and answered where they lie.
 
-Work is put into the caller's stream: torch's current one of the tensor's device, or the stream that
-the interface names. Working memory comes from torch's store if a tensor is among the inputs. A call
-waits for the stream once or twice, as its answer is looked at on the host before it goes back.
+Read are torch's CUDA tensors, and whatever has `__cuda_array_interface__` or DLPack. Work is put
+into the caller's stream: torch's current one of the tensor's device, or the stream that the
+interface names. Working memory comes from torch's store if a tensor is among the inputs. A call
+waits for the stream only where the host is to look at something: whether values are finite, or at
+statistics that were asked for.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from genmem import _core
 from genmem.errors import BackendError
+
+if TYPE_CHECKING:
+    import torch
+
+_DLPACK_CUDA = 2
 
 
 class CardMemory(Protocol):
@@ -72,7 +82,8 @@ class TorchMemory:
         torch.cuda.caching_allocator_delete(address)  # type: ignore[no-untyped-call]
 
 
-Place = tuple[int, int, list[int], CardMemory | None]
+# Device, stream, streams to wait for, memory, whether the caller looks at statistics.
+Place = tuple[int, int, list[int], CardMemory | None, bool]
 
 
 def card_rows(operation: str, argument: str, value: object) -> CardRows | None:
@@ -103,13 +114,32 @@ def card_rows(operation: str, argument: str, value: object) -> CardRows | None:
         return CardRows(plain, plain.__cuda_array_interface__, device, stream, torch=True)
     interface = getattr(value, "__cuda_array_interface__", None)
     if interface is None:
+        return _by_dlpack(operation, argument, value)
+    device = getattr(getattr(value, "device", None), "id", None)
+    if device is None and hasattr(value, "__dlpack_device__"):
+        device = value.__dlpack_device__()[1]
+    return CardRows(value, dict(interface), int(device or 0), interface.get("stream"))
+
+
+def _by_dlpack(operation: str, argument: str, value: object) -> CardRows | None:
+    """An array of a card that has DLPack alone, seen through torch."""
+    where = getattr(value, "__dlpack_device__", None)
+    if where is None or int(where()[0]) != _DLPACK_CUDA:
         return None
-    device = getattr(getattr(value, "device", None), "id", 0)
-    return CardRows(value, dict(interface), int(device), interface.get("stream"))
+    try:
+        import torch
+    except ImportError:
+        raise BackendError(
+            f"{operation}: {argument} lies on a card and has no __cuda_array_interface__; what has "
+            "DLPack alone is read through torch, which is not installed"
+        ) from None
+    found = card_rows(operation, argument, torch.utils.dlpack.from_dlpack(value))
+    # The answer is not a tensor, as the caller has none.
+    return None if found is None else replace(found, torch=False)
 
 
-def place_of(operation: str, arrays: dict[str, object]) -> Place | None:
-    """(device, stream, streams to wait for, memory) of a call; None where no array is on a card.
+def place_of(operation: str, arrays: Mapping[str, object], *, told: bool = True) -> Place | None:
+    """Where a call runs, and whether it tells; None where no array is on a card.
 
     Raises BackendError for arrays on several devices.
     """
@@ -127,4 +157,17 @@ def place_of(operation: str, arrays: dict[str, object]) -> Place | None:
     assert stream is not None
     before = sorted({other for other in streams if other != stream})
     memory = TorchMemory(device, stream) if by_torch else None
-    return device, stream, before, memory
+    return device, stream, before, memory, told
+
+
+def room(
+    caller: CardRows, place: Place, backend: str, shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> torch.Tensor | _core.CardArray:
+    """Memory beside `caller` for an answer about it: a tensor for a tensor, else a CardArray."""
+    kind = np.dtype(dtype)
+    if not caller.torch:
+        return _core.CardArray(backend, place, list(shape), kind.str)
+    import torch
+
+    device = torch.device("cuda", caller.device)
+    return torch.empty(shape, dtype=getattr(torch, kind.name), device=device)

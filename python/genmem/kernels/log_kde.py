@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import Readable, answer
-from genmem.errors import BackendError
-from genmem.kernels.card_arrays import CardRows, place_of
+from genmem.kernels.card_arrays import CardRows, place_of, room
 from genmem.kernels.native import (
     MEMORY,
     Exclude,
@@ -21,7 +20,7 @@ from genmem.kernels.native import (
     check_if_strange,
     checked_memory,
     excluded,
-    rows_anywhere,
+    rows_pair,
 )
 from genmem.kernels.radial import log_normaliser
 from genmem.kernels.work import Work
@@ -129,7 +128,8 @@ def log_kde(
     return_stats  also return a `Work`: what was computed, and the certified error of each answer
     returns       (M,) or (H, M)  float64 whatever the input: at 1,000 nats neighbouring float32
                   values are 6e-5 apart, more than the error of this sum. -inf where no point is
-                  within reach of a kernel that ends.
+                  within reach of a kernel that ends. About arrays on a card it lies there, as in
+                  `knn`
 
     A query that is also a point counts itself; exclude="self" gives the leave-one-out density.
     The answer does not depend on threads, memory or batch.
@@ -138,9 +138,12 @@ def log_kde(
     named backend cannot run here. Source: Silverman (1986), Density Estimation, section 4.2.
     """
     call = _Call.read("log_kde", queries, points, weights, exclude, point_scales, assume_finite)
+    if isinstance(call.queries, CardRows) and not return_stats:
+        there: Tensor | Float64 = call.on_card(bandwidth, kernel, backend, threads, memory)
+        return there
     slots, work = call.slots(bandwidth, kernel, backend, threads, memory)
     h = np.asarray(bandwidth, np.float64)
-    norm = call.d * np.log(h) + log_normaliser(kernel, call.d)
+    norm = call.norm(h, kernel)
     total = np.logaddexp(slots.top, slots.rest)
     log_p = total - call.log_mass() - (norm[:, None] if h.ndim else norm)
     out: Tensor | Float64 = answer(np.asarray(log_p), queries)
@@ -202,17 +205,14 @@ def kde_gradient(
     call = _Call.read(
         "kde_gradient", queries, points, weights, exclude, point_scales, assume_finite
     )
-    if isinstance(call.queries, CardRows) or isinstance(call.points, CardRows):
-        raise BackendError(
-            "kde_gradient: queries or points are on a card; it reads the CPU's arrays"
-        )
     call.log_mass()
     slots, _ = call.slots(bandwidth, "gaussian", backend, threads, memory)
-    chosen, count = backend_and_threads("kde_gradient", backend, threads)
+    q, x = call.queries, call.points
+    chosen, count = backend_and_threads("kde_gradient", backend, threads, q, x)
     total = np.logaddexp(slots.top, slots.rest)
     gradient, _ = _core.kde_gradient(
-        call.queries,
-        call.points,
+        q,
+        x,
         float(bandwidth) ** 2,
         call.log_heights,
         call.sq_scales,
@@ -221,9 +221,17 @@ def kde_gradient(
         chosen,
         count,
         int(memory),
+        place_of("kde_gradient", {"queries": q, "points": x}),
     )
     gradient[~np.isfinite(total)] = np.nan
     return gradient
+
+
+# Queries, points, kernel, squared bandwidths, log-heights, squared scales, exclusions, backend,
+# threads, memory.
+_Arguments = tuple[
+    Rows, Rows, str, list[float], Float64 | None, Float64 | None, Int64 | None, str, int, int
+]
 
 
 @dataclass(frozen=True)
@@ -250,7 +258,7 @@ class _Call:
         point_scales: npt.ArrayLike | None,
         assume_finite: bool,
     ) -> _Call:
-        q, x = rows_anywhere(operation, queries, points)
+        q, x = rows_pair(operation, queries, points)
         w = _weights(operation, weights, len(x))
         scales = _scales(operation, point_scales, len(x))
         heights: Float64 | None = None
@@ -270,7 +278,38 @@ class _Call:
 
     def slots(
         self, bandwidth: Bandwidth, kernel: str, backend: str, threads: int | None, memory: int
-    ) -> tuple[Slots, tuple[str, bool, int, int]]:
+    ) -> tuple[Slots, tuple[str, bool, int, int, int]]:
+        h, common = self._arguments(bandwidth, kernel, backend, threads, memory)
+        q, x = self.queries, self.points
+        place = place_of(self.operation, {"queries": q, "points": x})
+        top, index, rest, done = _core.log_kde(*common, place)
+        if not self.assume_finite:
+            check_if_strange(self.operation, q, x, done[4], common[7])
+        slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
+        return slots, (common[7], *done[:4])
+
+    def on_card(
+        self, bandwidth: Bandwidth, kernel: str, backend: str, threads: int | None, memory: int
+    ) -> Any:
+        """The log-densities, beside the queries."""
+        assert isinstance(self.queries, CardRows)
+        h, common = self._arguments(bandwidth, kernel, backend, threads, memory)
+        q, x = self.queries, self.points
+        place = place_of(self.operation, {"queries": q, "points": x}, told=not self.assume_finite)
+        assert place is not None
+        mass = np.asarray(self.log_mass())
+        norms = np.atleast_1d(self.norm(h, kernel)).tolist()
+        out = room(q, place, common[7], (*h.shape, len(q)), np.float64)
+        masses, one = (mass, 0.0) if mass.ndim else (None, float(mass))
+        done = _core.log_kde_on_card(*common, place, one, masses, norms, out)
+        if not self.assume_finite:
+            check_if_strange(self.operation, q, x, done[4], common[7])
+        return out
+
+    def _arguments(
+        self, bandwidth: Bandwidth, kernel: str, backend: str, threads: int | None, memory: int
+    ) -> tuple[Float64, _Arguments]:
+        """The bandwidths, and what both forms of the kernel take; ValueError for wrong ones."""
         h = np.asarray(bandwidth, np.float64)
         if h.ndim > 1 or h.size == 0:
             raise ValueError(
@@ -281,23 +320,13 @@ class _Call:
             self._check_widths(np.atleast_1d(h))
         q, x = self.queries, self.points
         chosen, count = backend_and_threads(self.operation, backend, threads, q, x)
-        top, index, rest, done = _core.log_kde(
-            q,
-            x,
-            kernel,
-            squares,
-            self.log_heights,
-            self.sq_scales,
-            self.exclude,
-            chosen,
-            count,
-            checked_memory(self.operation, memory),
-            place_of(self.operation, {"queries": q, "points": x}),
-        )
-        if not self.assume_finite:
-            check_if_strange(self.operation, q, x, done[3], chosen)
-        slots = Slots(top, index, rest) if h.ndim else Slots(top[0], index[0], rest[0])
-        return slots, (chosen, *done[:3])
+        budget = checked_memory(self.operation, memory)
+        heights, scales, skip = self.log_heights, self.sq_scales, self.exclude
+        return h, (q, x, kernel, squares, heights, scales, skip, chosen, count, budget)
+
+    def norm(self, h: Float64, kernel: str) -> Float64:
+        """The log of the normaliser of each bandwidth."""
+        return np.asarray(self.d * np.log(h) + log_normaliser(kernel, self.d))
 
     def _check_widths(self, h: Float64) -> None:
         """Squares of the widths, and what they are made of, must be normal numbers."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem import _core
-from genmem.arrays import AnyArray, Readable, read, read_rows
+from genmem.arrays import AnyArray, Readable, read
 from genmem.errors import BackendError
 from genmem.kernels.card_arrays import CardRows, card_rows, place_of
 
@@ -28,7 +28,7 @@ def backend_and_threads(
 
     Raises ValueError for a name that is no backend, threads < 1 or, where threads is None, an
     OMP_NUM_THREADS that is no number of threads; BackendError for a backend that this machine or
-    this build cannot run, or that lacks the operation: an explicit one never falls back.
+    this build cannot run: an explicit one never falls back.
     """
     try:
         on_card = any(isinstance(rows, CardRows) for rows in arrays)
@@ -38,8 +38,6 @@ def backend_and_threads(
         raise BackendError(f"{operation}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{operation}: {error}") from None
-    if not _core.runs(chosen, operation):
-        raise BackendError(f"{operation}: backend '{chosen}' has no kernels of this operation yet")
     if on_card and chosen not in _core.card_states():
         raise BackendError(
             f"{operation}: backend '{chosen}' reads arrays on the CPU; queries or points are on a "
@@ -57,22 +55,15 @@ def checked_memory(operation: str, memory: int) -> int:
     return int(memory)
 
 
-def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[AnyArray, AnyArray]:
-    """Queries and points as readable matrices of one width, points not empty."""
-    q = read_rows(operation, "queries", queries)
-    x = q if points is queries else read_rows(operation, "points", points)
-    check_pair(operation, q, x)
-    return q, x
-
-
 def read_anywhere(operation: str, argument: str, value: Readable) -> Rows:
     """`value` as the kernels can read it, on the CPU or on a card."""
     there = card_rows(operation, argument, value)
     return read(operation, argument, value) if there is None else there
 
 
-def rows_anywhere(operation: str, queries: Readable, points: Readable) -> tuple[Rows, Rows]:
-    """`rows_pair`, of which either may be on a card."""
+def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[Rows, Rows]:
+    """Queries and points as readable matrices of one width, points not empty; either may be on a
+    card."""
     q = read_anywhere(operation, "queries", queries)
     x = q if points is queries else read_anywhere(operation, "points", points)
     for name, rows in (("queries", q), ("points", x)):

@@ -12,11 +12,12 @@ import numpy.typing as npt
 class Work:
     """How an answer was computed; none of it changes the answer.
 
-    backend    the instruction set that ran: "serial", "avx2", "avx512", "amx" or "neon"
+    backend    what ran: "serial", "avx2", "avx512", "amx", "neon", "cuda" or "cuda-emulated"
     screened   whether a certified low-precision screen went before the exact distances
     pairs      (query, point) pairs in question
     distances  pairs whose distance was computed exactly; the others were ruled out by a bound.
                On several threads it may vary, as they tell each other how near they have come
+    waits      times that the host waited for a card to do all it had been given
     error      (M,) or (H, M), for a Gaussian log_kde: certified |log p - exact log p| of each
                answer, in nats; else None
     """
@@ -25,6 +26,7 @@ class Work:
     screened: bool
     pairs: int
     distances: int
+    waits: int = 0
     error: npt.NDArray[np.float64] | None = None
 
     @property

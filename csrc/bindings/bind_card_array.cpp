@@ -1,0 +1,198 @@
+// An answer on a card for a caller that is not torch: memory that other libraries read in place, by
+// __cuda_array_interface__ or DLPack.
+#include <cstring>
+#include <memory>
+#include <numeric>
+
+#include "backends/on_card.hpp"
+#include "bindings/plan.hpp"
+
+namespace genmem::bindings {
+
+namespace {
+
+// As dlpack.h of version 0.8 lays them out, the plain form that every reader takes.
+struct DLTensor {
+  void* data;
+  std::int32_t device_type, device_id;
+  std::int32_t ndim;
+  std::uint8_t code, bits;
+  std::uint16_t lanes;
+  std::int64_t* shape;
+  std::int64_t* strides;
+  std::uint64_t byte_offset;
+};
+struct DLManagedTensor {
+  DLTensor tensor;
+  void* context;
+  void (*deleter)(DLManagedTensor*);
+};
+constexpr std::int32_t kProcessor = 1, kCuda = 2;
+
+class CardArray {
+ public:
+  CardArray(const std::string& backend, const py::object& place, std::vector<std::int64_t> shape,
+            std::string type)
+      : isa_(backends::choose(backend)),
+        kernels_(backends::kernels_of_card(isa_)),
+        shape_(std::move(shape)),
+        type_(std::move(type)),
+        item_(type_.back() - '0') {
+    const backends::CardPlace at = card_place(place);
+    queue_ = {at.device, at.stream};
+    inside([&] {
+      check(kernels_.card->allocate(queue_, &data_, std::max<std::int64_t>(1, bytes())));
+    });
+  }
+  ~CardArray() {
+    int before = 0;
+    kernels_.card->current(&before);
+    kernels_.card->enter(queue_.device);
+    kernels_.card->release(queue_, data_);
+    kernels_.card->enter(before);
+  }
+  CardArray(const CardArray&) = delete;
+  CardArray& operator=(const CardArray&) = delete;
+
+  py::dict interface() const {
+    py::dict out;
+    out["shape"] = py::tuple(py::cast(shape_));
+    out["typestr"] = type_;
+    out["data"] = py::make_tuple(reinterpret_cast<std::uintptr_t>(data_), false);
+    out["strides"] = py::none();
+    out["version"] = 3;
+    // 1 is the default stream there, 0 none at all.
+    const auto stream = reinterpret_cast<std::uintptr_t>(queue_.stream);
+    out["stream"] = stream == 0 ? 1 : stream;
+    return out;
+  }
+
+  // On the host, when the stream has come so far.
+  py::array array() const {
+    py::array out(py::dtype(type_), shape_);
+    void* const to = out.mutable_data();
+    const py::gil_scoped_release release;
+    inside([&] {
+      check(kernels_.card->download(queue_, to, data_, bytes()));
+      check(kernels_.card->wait(queue_));
+    });
+    return out;
+  }
+
+  std::pair<std::int32_t, std::int32_t> device() const {
+    return {isa_ == backends::Isa::cuda ? kCuda : kProcessor, queue_.device};
+  }
+
+  const std::vector<std::int64_t>& shape() const { return shape_; }
+  const std::string& type() const { return type_; }
+  std::uintptr_t stream() const { return reinterpret_cast<std::uintptr_t>(queue_.stream); }
+
+  void wait() const {
+    const py::gil_scoped_release release;
+    inside([&] { check(kernels_.card->wait(queue_)); });
+  }
+
+  DLTensor tensor() {
+    return {data_,
+            device().first,
+            device().second,
+            static_cast<std::int32_t>(shape_.size()),
+            static_cast<std::uint8_t>(type_[1] == 'f' ? 2 : 0),  // a float, or an integer
+            static_cast<std::uint8_t>(8 * item_),
+            1,
+            shape_.data(),
+            nullptr,
+            0};
+  }
+
+ private:
+  std::int64_t bytes() const {
+    return std::accumulate(shape_.begin(), shape_.end(), static_cast<std::int64_t>(item_),
+                           std::multiplies<>());
+  }
+  void check(const char* error) const {
+    if (error) throw backends::CardError(std::string(kernels_.card->name) + ": " + error);
+  }
+  // With its device the thread's current one.
+  template <class Work>
+  void inside(const Work& work) const {
+    int before = 0;
+    check(kernels_.card->current(&before));
+    check(kernels_.card->enter(queue_.device));
+    work();
+    check(kernels_.card->enter(before));
+  }
+
+  backends::Isa isa_;
+  const backends::CardKernels& kernels_;
+  Queue queue_{};
+  std::vector<std::int64_t> shape_;
+  std::string type_;
+  int item_;
+  void* data_ = nullptr;
+};
+
+using Shared = std::shared_ptr<CardArray>;
+
+void release(DLManagedTensor* managed) {
+  delete static_cast<Shared*>(managed->context);
+  delete managed;
+}
+
+// A capsule that nobody took frees what it holds.
+void drop(PyObject* capsule) {
+  if (PyCapsule_IsValid(capsule, "dltensor") == 0) return;
+  auto* const managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor"));
+  managed->deleter(managed);
+}
+
+py::object dlpack(const Shared& array, const py::object& stream, const py::kwargs&) {
+  // A reader in another stream waits here: that the work is done is all that it needs to know.
+  if (stream.is_none() ||
+      stream.cast<std::int64_t>() != static_cast<std::int64_t>(array->stream())) {
+    array->wait();
+  }
+  auto managed = std::make_unique<DLManagedTensor>();
+  *managed = {array->tensor(), new Shared(array), release};
+  PyObject* const capsule = PyCapsule_New(managed.get(), "dltensor", drop);
+  if (!capsule) {
+    release(managed.release());
+    throw py::error_already_set();
+  }
+  managed.release();
+  return py::reinterpret_steal<py::object>(capsule);
+}
+
+}  // namespace
+
+void bind_card_array(py::module_& m) {
+  py::class_<CardArray, Shared>(m, "CardArray")
+      .def(
+          py::init<const std::string&, const py::object&, std::vector<std::int64_t>, std::string>(),
+          py::arg("backend"), py::arg("place"), py::arg("shape"), py::arg("typestr"))
+      .def_property_readonly("__cuda_array_interface__", &CardArray::interface)
+      .def("__dlpack__", &dlpack, py::kw_only(), py::arg("stream") = py::none())
+      .def("__dlpack_device__", &CardArray::device)
+      .def(
+          "__array__",
+          [](const CardArray& self, const py::object& dtype, const py::object& copy) {
+            if (!copy.is_none() && !copy.cast<bool>()) {
+              throw py::value_error("an array on a card comes to the host as a copy");
+            }
+            const py::array out = self.array();
+            return dtype.is_none() ? py::object(out) : out.attr("astype")(dtype);
+          },
+          py::arg("dtype") = py::none(), py::arg("copy") = py::none())
+      .def("__len__", [](const CardArray& self) { return self.shape().front(); })
+      .def("__repr__",
+           [](const CardArray& self) {
+             return "CardArray(shape=" +
+                    py::str(py::tuple(py::cast(self.shape()))).cast<std::string>() + ", typestr='" +
+                    self.type() + "', device=" + std::to_string(self.device().second) + ")";
+           })
+      .def_property_readonly(
+          "shape", [](const CardArray& self) { return py::tuple(py::cast(self.shape())); })
+      .def_property_readonly("dtype", [](const CardArray& self) { return py::dtype(self.type()); });
+}
+
+}  // namespace genmem::bindings
