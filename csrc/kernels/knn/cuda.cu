@@ -264,7 +264,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, kWide ? 2 : 3) near_counts(CardRa
 }
 
 // A warp for each query.
-GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 5) count_hits(CardRadius p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) count_hits(CardRadius p) {
   using namespace device;
   const int64_t query = block_x() * kQueriesOfABlock + warp();
   if (query >= p.queries.rows) return;
