@@ -55,6 +55,84 @@ def test_densities(device: "torch.device", rng: np.random.Generator) -> None:
     assert np.abs(got.cpu().numpy() - want).max() <= 1e-10
 
 
+def test_points_within_a_radius(device: "torch.device", rng: np.random.Generator) -> None:
+    points = rng.integers(0, 9, (5000, 40)).astype(np.float32)
+    radius = np.sqrt(rng.integers(0, 800, 300).astype(np.float64))
+    there = torch.from_numpy(points).to(device)
+    got = kernels.radius_counts(there[:300], there, radius)
+    assert (got == kernels.radius_counts(points[:300], points, radius)).all()
+
+
+@pytest.mark.parametrize("d", [3, 100])
+def test_gradients(device: "torch.device", d: int, rng: np.random.Generator) -> None:
+    points = rng.standard_normal((9000, d)).astype(np.float32)
+    there = torch.from_numpy(points).to(device)
+    got = kernels.kde_gradient(there[:50], there, 0.7, exclude=np.arange(50))
+    want = kernels.kde_gradient(points[:50], points, 0.7, exclude=np.arange(50))
+    assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
+
+
+def test_queries_whose_hits_are_lost(device: "torch.device") -> None:
+    """Ever nearer points, with equal pairs: no limit tells them apart in time."""
+    points = torch.full((60_000, 20), 7.0, device=device)
+    points[:, 0] += torch.arange(30_000, 0, -1, device=device).repeat_interleave(2).sqrt() / 100
+    got = kernels.knn(points[:1] * 0 + 7, points, 3)
+    assert got.indices.cpu().tolist() == [[59_998, 59_999, 59_996]]
+
+
+def test_an_answer_is_not_waited_for(device: "torch.device") -> None:
+    points = torch.randn(30_000, 100, device=device)
+    work = torch.randn(8192, 8192, device=device)
+
+    def calls() -> None:
+        kernels.knn(points[:500], points, 5, assume_finite=True)
+        kernels.log_kde(points[:500], points, 1.0, assume_finite=True)
+
+    calls()
+    torch.cuda.synchronize(device)
+    for _ in range(100):
+        work = work @ work / 8192
+    calls()
+    last = torch.cuda.current_stream(device).record_event()
+    assert not last.query()
+    torch.cuda.synchronize(device)
+
+
+class OfAnother:
+    """An array of a library that is not torch."""
+
+    def __init__(self, tensor: "torch.Tensor") -> None:
+        self.__cuda_array_interface__ = tensor.__cuda_array_interface__ | {"version": 3}
+        self.tensor = tensor
+
+
+class ByDlpack:
+    """One that has DLPack alone."""
+
+    def __init__(self, tensor: "torch.Tensor") -> None:
+        self.tensor = tensor
+
+    def __dlpack__(self, **how: object) -> object:
+        return self.tensor.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.tensor.__dlpack_device__()
+
+
+@pytest.mark.parametrize("kind", [OfAnother, ByDlpack])
+def test_arrays_of_other_libraries(
+    device: "torch.device", kind: type, rng: np.random.Generator
+) -> None:
+    points = torch.from_numpy(rng.standard_normal((3000, 30)))
+    there = points.to(device)
+    torch.cuda.synchronize(device)
+    got = kernels.knn(kind(there[:9]), kind(there), 3)
+    want = kernels.knn(points[:9], points, 3)
+    assert torch.equal(torch.as_tensor(got.indices, device=device).cpu(), want.indices)
+    assert torch.equal(torch.from_dlpack(got.distances).cpu(), want.distances)
+    assert (np.asarray(got.distances) == want.distances.numpy()).all()
+
+
 def test_points_of_the_host_beside_queries_of_the_card(device: "torch.device") -> None:
     points = np.arange(30.0).reshape(10, 3)
     got = kernels.knn(torch.from_numpy(points[:2]).to(device), points, 2)

@@ -215,7 +215,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 5) rescue_query(CardRank p) {
   if (thread() == 0) close_query(p, query, p.points.rows, HUGE_VALF);
 }
 
-GENMEM_KERNEL void put_neighbours(CardNeighbours p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 8) put_neighbours(CardNeighbours p) {
   const int64_t i = device::block_x() * kThreads + device::thread();
   if (i >= p.queries * p.k) return;
   const double distance = sqrt(p.sq[i]);
@@ -227,7 +227,7 @@ GENMEM_KERNEL void put_neighbours(CardNeighbours p) {
   p.indices[i] = p.index[i];
 }
 
-GENMEM_KERNEL void limit_radius(CardRadius p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 8) limit_radius(CardRadius p) {
   const int64_t query = device::block_x() * kThreads + device::thread();
   if (query >= p.queries.rows) return;
   const double most = p.sq_radius[query] * p.unit->unit;

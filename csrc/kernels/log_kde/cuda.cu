@@ -173,7 +173,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) clear_states(CardKde p) {
   if (i < p.bandwidths * p.stride) clear(p.states[i]);
 }
 
-GENMEM_KERNEL void decide(CardKdeDecision p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(device::kWarp, 16) decide(CardKdeDecision p) {
   if (device::thread() == 0 && int64_t{4} * *p.lost > p.asked) *p.off = 1;
 }
 

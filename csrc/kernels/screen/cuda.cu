@@ -60,7 +60,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) centre_columns(CardCentre p) {
   p.squares[col] = squares;
 }
 
-GENMEM_KERNEL void set_unit(CardCentre p) {
+GENMEM_KERNEL void GENMEM_BLOCKS(device::kWarp, 16) set_unit(CardCentre p) {
   double squares = 0.0;
   for (int64_t c = device::lane(); c < p.points.cols; c += device::kWarp) squares += p.squares[c];
   squares = warp_sum(squares);
@@ -219,7 +219,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) find_hits(CardScreen p) {
 GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) count_pairs(CardCount p) {
   const double unit = p.unit->unit;
   const CardHits& hits = p.screen.hits;
-  unsigned long long certain = 0;
+  int certain = 0;
   each_near_pair(
       p.screen,
       [&](int64_t query, int64_t point, const Bounds& bounds) {
@@ -230,7 +230,8 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 2) count_pairs(CardCount p) {
         }
       },
       [&](int64_t query) {
-        if (certain > 0) device::atomic_add(&p.certain[query], certain);
+        if (certain > 0)
+          device::atomic_add(&p.certain[query], static_cast<unsigned long long>(certain));
         certain = 0;
       });
 }
