@@ -135,14 +135,18 @@ def map_unit(path: str | Path, *, verify: bool = True) -> tuple[Arrays, dict[str
     return arrays, json.loads(text)
 
 
-def bind(directory: str | Path, identity: Mapping[str, Any]) -> None:
+def bind(
+    directory: str | Path, identity: Mapping[str, Any], unwritten: Mapping[str, Any] | None = None
+) -> None:
     """Make `directory` the run of `identity`, or check that it already is.
 
     The first call writes `recipe.toml`. A later one compares every entry and raises
     RunMismatchError that shows the entries that differ, stored value first; if none does, it
     removes temporary files that killed processes have left below `directory`.
+
+    unwritten  what entries stand for that are None and not written, by name, to be shown then
     """
-    path = Path(directory) / "recipe.toml"
+    path, meant = Path(directory) / "recipe.toml", dict(unwritten or {})
     wanted = _plain(dict(identity))
     if not path.exists():
         write_text(path, tomli_w.dumps(wanted))
@@ -150,7 +154,10 @@ def bind(directory: str | Path, identity: Mapping[str, Any]) -> None:
     stored = _parsed(path)
     differing = sorted(_differences(stored, wanted))
     if differing:
-        lines = "\n".join(f"  {name}: {old!r} there, {new!r} now" for name, old, new in differing)
+        lines = "\n".join(
+            f"  {name}: {_shown(old, meant.get(name))} there, {_shown(new, meant.get(name))} now"
+            for name, old, new in differing
+        )
         raise RunMismatchError(
             f"{path.parent} holds another run:\n{lines}\nuse another --out, or remove it"
         )
@@ -215,6 +222,10 @@ def _differences(
         elif old != new:
             found.append((f"{prefix}{name}", old, new))
     return found
+
+
+def _shown(value: Any, unwritten: Any) -> str:
+    return repr(unwritten if value is None else value)
 
 
 def _sweep(directory: Path) -> None:

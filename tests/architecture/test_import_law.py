@@ -8,7 +8,7 @@ import pytest
 import genmem
 
 PACKAGE = Path(genmem.__file__).parent
-LEAVES = {"arrays", "equal_rows", "errors", "heard", "ledger", "noise"}
+LEAVES = {"arrays", "device", "equal_rows", "errors", "heard", "ledger", "noise"}
 # Each room, and the rooms it may import besides the leaves and itself.
 ALLOWED = {
     "reference": set(),

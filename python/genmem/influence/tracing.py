@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from genmem.device import recorded
 from genmem.influence import batches
 from genmem.influence.capture.factors import Capture
 from genmem.influence.capture.forms import Form
@@ -200,4 +201,5 @@ class Tracing:
             "dtype": dtype,
             # The recipe decides what a model sees of a data set (binarisation, dequantisation).
             "recipe": None if self._recipe is None else self._recipe.to_dict(),
+            "device": recorded(batches.placement(self.trajectory.model)[1]),
         }

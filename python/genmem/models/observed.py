@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 # x (B, *shape), or the pair of x and its labels (B,) int64.
@@ -22,6 +23,11 @@ def each(observed: Observed, change: Callable[[Tensor], Tensor]) -> Observed:
         return change(observed)
     x, labels = observed
     return change(x), change(labels)
+
+
+def placed(observed: Observed, device: torch.device) -> Observed:
+    """x, and the labels where there are some, on a device."""
+    return each(observed, lambda t: t.to(device))
 
 
 def beside(observed: Observed, like: Tensor) -> Observed:

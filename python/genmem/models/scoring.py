@@ -11,15 +11,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from genmem.device import device_of, full_precision
 from genmem.models.observed import Observed, each, samples
 from genmem.models.single_thread import single_thread
 
 
 @contextmanager
 def scoring(model: nn.Module, operation: str) -> Iterator[None]:
-    """One thread, no autograd, and a model whose answer for a sample is the sample's alone."""
+    """One thread, all digits of float32, no autograd, and a model whose answer for a sample is the
+    sample's alone."""
     require_eval(model, operation)
-    with single_thread(), torch.inference_mode():
+    with single_thread(), full_precision(device_of(model)), torch.inference_mode():
         yield
 
 

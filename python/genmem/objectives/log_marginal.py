@@ -14,6 +14,9 @@ from genmem.objectives.iwae import log_prior_ratio
 from genmem.objectives.log_weights import LogMarginal, LogWeights
 
 ENCODER_ROWS = 64
+# Outputs of the decoder held at a time: a core's second-level cache; on a card enough codes to fill
+# it, as a call costs the same for few.
+_BYTES, _CARD_BYTES = 1 << 21, 1 << 26
 
 
 def log_marginal(
@@ -24,8 +27,9 @@ def log_marginal(
     x        (B, *shape) in [0, 1]; for a ConditionalVAE the pair (x, labels), and the answers are
              of log p(x | y)
     noise    (B, S, latent) standard normal
-    block    codes decoded at a time (default: as many as keep the decoder's output within 2 MB);
-             it sets the memory, and through the rounding of matrix products the last digits
+    block    codes decoded at a time (default: as many as keep the decoder's output within 2 MB,
+             on a card 64 MB); it sets the memory, and through the rounding of matrix products the
+             last digits
     returns  LogMarginal of (B,) float64 arrays
 
     The encoder runs once per sample. The decoder always runs on `block` codes, of one sample or of
@@ -42,10 +46,10 @@ def log_marginal(
             f"log_marginal: noise has shape {tuple(noise.shape)}; "
             f"({count}, draws >= 1, {model.latent}) is wanted"
         )
-    rows = _block(model) if block is None else block
+    like = next(model.parameters())
+    rows = _block(model, like.device) if block is None else block
     if rows < 1:
         raise ValueError(f"log_marginal: block is {rows}; at least 1 code at a time is wanted")
-    like = next(model.parameters())
     x, noise = beside(x, like), noise.to(like)
     with scoring(model, "log_marginal"):
         posterior = in_fixed_batches(
@@ -53,22 +57,23 @@ def log_marginal(
         )
         parts = [
             _weigh(model, x, posterior, noise, group, rows).result()
-            for group in _groups(count, max(1, rows // noise.shape[1]))
+            for group in _groups(count, max(1, rows // noise.shape[1]), like.device)
         ]
     joined = LogMarginal.join(parts)
     return LogMarginal(joined.log_p[:count], joined.ess[:count], joined.se[:count])
 
 
-def _block(model: VAE) -> int:
-    """The power of two of codes whose outputs fill 2 MB, a core's second-level cache."""
-    outputs = model.likelihood.per_value * model.values
-    return 1 << max(4, min(10, ((1 << 19) // outputs).bit_length() - 1))
+def _block(model: VAE, device: torch.device) -> int:
+    """The power of two of codes whose outputs, in float32, fill the bytes of the device."""
+    held, most = (_BYTES, 10) if device.type == "cpu" else (_CARD_BYTES, 15)
+    outputs = 4 * model.likelihood.per_value * model.values
+    return 1 << max(4, min(most, (held // outputs).bit_length() - 1))
 
 
-def _groups(count: int, size: int) -> Iterator[Tensor]:
+def _groups(count: int, size: int, device: torch.device) -> Iterator[Tensor]:
     """Positions 0..count-1, `size` at a time; the last group repeats the last position."""
     for start in range(0, count, size):
-        yield torch.arange(start, start + size).clamp_(max=count - 1)
+        yield torch.arange(start, start + size, device=device).clamp_(max=count - 1)
 
 
 def _weigh(

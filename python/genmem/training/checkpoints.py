@@ -43,8 +43,9 @@ class Checkpoint:
 
     @classmethod
     def of(cls, model: nn.Module, **facts: Any) -> Checkpoint:
-        """A checkpoint in memory: a copy of the weights the model has now."""
-        weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        """A checkpoint in memory: a copy, on the CPU, of the weights the model has now."""
+        state = model.state_dict().items()
+        weights = {name: value.detach().to("cpu", copy=True) for name, value in state}
         return cls(signature=signature(model), source=weights, **facts)
 
     @classmethod

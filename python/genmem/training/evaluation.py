@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 
 from genmem.datasets import validation
+from genmem.device import device_of
 from genmem.models import VAE, Bernoulli
-from genmem.models.observed import samples
+from genmem.models.observed import placed, samples
 from genmem.objectives import LogMarginal, log_marginal
 from genmem.training.inputs import Inputs
 from genmem.training.seeds import evaluation_noise
@@ -37,7 +38,8 @@ def log_prob(
     progress   called with ("score", samples done, samples in all)
 
     The noise is keyed by (common_seed, identity of the sample, draw): two models are compared on
-    the same draws, and a sample's value does not depend on which others are asked for.
+    the same draws, and a sample's value does not depend on which others are asked for. It is
+    computed where the model lies.
 
     Under a conditional recipe the answers are of log p(x | y), y the label of the sample.
     Warns if grey values meet a Bernoulli likelihood: the result is then no density.
@@ -48,13 +50,14 @@ def log_prob(
     if draws < 1:
         raise ValueError(f"log_prob: draws is {draws}; 1 or more is wanted")
     size = max(1, min(_MOST_ROWS, _NOISE_VALUES // (draws * model.latent)))
-    parts, grey = [], False
+    parts, grey, device = [], False, device_of(model)
     for start in range(0, len(wanted), size):
         part = wanted[start : start + size]
         x = inputs.batch(part)
         noise = evaluation_noise(recipe.common_seed, inputs.identities[part], draws, model.latent)
         try:
-            parts.append(log_marginal(model, x, torch.from_numpy(noise)))
+            given = placed(x, device), torch.from_numpy(noise).to(device)
+            parts.append(log_marginal(model, *given))
         except FloatingPointError as error:
             span = f"samples {inputs.identities[part[0]]}..{inputs.identities[part[-1]]}"
             raise FloatingPointError(f"log_prob: among {span}, {error}") from error

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from genmem.device import full_precision
 from genmem.models import VAE, build, single_thread
+from genmem.models.observed import placed
 from genmem.objectives import make
 from genmem.training.checkpoints import Checkpoint
 from genmem.training.history import History
@@ -26,14 +28,22 @@ class Trainer:
     """A model in training, between two epochs.
 
     The state of everything that decides the next epoch is in the model, the optimizer and the
-    number of the epoch: order and noise are functions of that number.
+    number of the epoch: order and noise are functions of that number. First weights, order and
+    noise are made on the processor, whatever the device that computes.
     """
 
-    def __init__(self, recipe: Recipe, inputs: Inputs, rows: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        inputs: Inputs,
+        rows: npt.NDArray[np.int64],
+        device: torch.device,
+    ) -> None:
         self.recipe = recipe
         self.inputs = inputs
         self.rows = rows
-        self.model = build(recipe, inputs.shape, inputs.classes)
+        self.device = device
+        self.model = build(recipe, inputs.shape, inputs.classes).to(device)
         self.optimizer = optimizer_of(recipe, self.model)
         self.objective = make(recipe)
         self.history = History()
@@ -50,10 +60,11 @@ class Trainer:
         """
         epoch, total, steps = self.epoch + 1, 0.0, 0
         self.model.train()
-        with single_thread():
+        with single_thread(), full_precision(self.device):
             for positions, noise in self._batches(epoch):
                 self.optimizer.zero_grad()
-                losses = self.objective.loss(self.model, self.inputs.batch(positions), noise)
+                batch = placed(self.inputs.batch(positions), self.device)
+                losses = self.objective.loss(self.model, batch, noise)
                 value = float(losses.detach().sum(dtype=torch.float64))
                 steps += 1
                 if not math.isfinite(value):
@@ -94,7 +105,7 @@ class Trainer:
             drawn = training_noise(
                 recipe.seed, epoch, identities[group], recipe.draws, recipe.latent
             )
-            noises = torch.split(torch.from_numpy(drawn), recipe.batch)
+            noises = torch.split(torch.from_numpy(drawn).to(self.device), recipe.batch)
             yield from zip(_pieces(group, recipe.batch), noises, strict=True)
 
 

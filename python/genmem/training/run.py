@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from genmem.datasets import validation
+from genmem.device import device_of, torch_device
 from genmem.ledger import read_identity, read_unit
 from genmem.models import VAE, ConditionalVAE, build, scoring
 from genmem.models.scoring import in_fixed_batches
@@ -79,15 +80,20 @@ class Run:
             class_counts=None if counts is None else np.array(counts, np.int64),
         )
 
-    def model(self, checkpoint: int = -1) -> VAE:
+    def model(self, checkpoint: int = -1, *, device: str = "cpu") -> VAE:
         """The model at a checkpoint (position in `checkpoints`; -1 is the last), in eval mode.
 
-        Raises CheckpointError if its file is broken or another model's.
+        device  where its weights are put: "cpu", whatever it was trained on; "cuda", "cuda:1"; or
+                "auto", the card if torch sees one
+
+        Raises CheckpointError if its file is broken or another model's, BackendError for a device
+        that torch cannot use.
         """
+        where = torch_device(device, "Run.model")
         classes = None if self.class_counts is None else len(self.class_counts)
         model = build(self.recipe, self.shape, classes)
         self.checkpoints[checkpoint].load_into(model)
-        return model.eval()
+        return model.to(where).eval()
 
     def log_prob(
         self,
@@ -97,8 +103,11 @@ class Run:
         *,
         checkpoint: int = -1,
         progress: Progress | None = None,
+        device: str = "auto",
     ) -> LogMarginal:
         """log p(x) in nats of rows of `data` (default: all); see `genmem.training.log_prob`.
+
+        device  where to compute, as in `model`; noise and answer are of the CPU
 
         Of a conditional recipe log p(x | y); ValueError for a class without a training row.
         """
@@ -112,7 +121,8 @@ class Run:
             rows = np.arange(len(data)) if positions is None else positions
             wanted = validation.positions("log_prob", rows, len(data))
             self._require_trained(labels_of(data)[wanted])
-        return log_prob(self.model(checkpoint), inputs, positions, draws, progress=progress)
+        model = self.model(checkpoint, device=device)
+        return log_prob(model, inputs, positions, draws, progress=progress)
 
     def sample(
         self,
@@ -121,25 +131,29 @@ class Run:
         *,
         labels: npt.ArrayLike | None = None,
         checkpoint: int = -1,
+        device: str = "cpu",
     ) -> npt.NDArray[np.float32]:
         """n generated pictures (n, *shape) in [0, 1]: decoder means of codes from the prior.
 
         labels  (n,) classes of the pictures, for a conditional recipe; default: `sample_labels`
+        device  where to decode, as in `model`: on the CPU a seed gives the same pictures whether
+                there is a card or not
 
         Sample i is the same for every n.
         """
         if n < 1:
             raise ValueError(f"sample: n is {n}; 1 or more is wanted")
-        codes = torch.from_numpy(generation_noise(seed, n, self.recipe.latent))
-        model = self.model(checkpoint)
+        model = self.model(checkpoint, device=device)
+        where = device_of(model)
+        codes = torch.from_numpy(generation_noise(seed, n, self.recipe.latent)).to(where)
         if isinstance(model, ConditionalVAE):
             chosen = self.sample_labels(n, seed) if labels is None else self._labels(labels, n)
-            codes = model.labelled(codes, torch.from_numpy(chosen))
+            codes = model.labelled(codes, torch.from_numpy(chosen).to(where))
         elif labels is not None:
             raise ValueError("sample: labels are given, and the recipe is not conditional")
         with scoring(model, "sample"):
             pictures = in_fixed_batches(model.mean, codes, _GENERATED_AT_ONCE)
-        return pictures.numpy()
+        return pictures.cpu().numpy()
 
     def sample_labels(self, n: int, seed: int = 0) -> npt.NDArray[np.int64]:
         """Labels (n,) of `sample`, each class as often as among the training rows.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from genmem.datasets import validation
+from genmem.device import UNWRITTEN, recorded, torch_device
 from genmem.ledger import bind, fingerprint, write_text
 from genmem.models import VAE, build
 from genmem.training.checkpoints import Checkpoint
@@ -38,6 +39,7 @@ def train(
     rows: npt.ArrayLike | None = None,
     on_checkpoint: Callable[[VAE, int], object] | None = None,
     progress: Progress | None = None,
+    device: str = "auto",
 ) -> Run:
     """Train a model on rows of a data set and return its run.
 
@@ -48,25 +50,30 @@ def train(
     on_checkpoint  called with (model in eval mode, epoch) for every checkpoint epoch in order, in
                    every call: also for those that an earlier call had reached
     progress       called with ("train", epochs done, epochs in all) after each epoch
+    device         where to compute: "auto", the card if torch sees one and `out` was not begun on
+                   the CPU; "cpu"; "cuda" or "cuda:1". The run itself is of the CPU
 
-    The weights are a function of recipe, rows and data: not of torch's thread count or global
-    generators, which are left as they were.
+    The weights are a function of recipe, rows, data and the kind of device: not of torch's thread
+    count or global generators, which are left as they were. A card starts from the same weights,
+    order and noise as the CPU, without TF32, and rounds otherwise.
 
-    Raises OSError if `out` cannot be written, RunMismatchError if it holds another run,
-    FloatingPointError if the loss is not finite, ValueError if rows or shapes do not fit, DataError
+    Raises OSError if `out` cannot be written, RunMismatchError if it holds another run, or one of
+    the other kind of device; BackendError for a device that torch cannot use; FloatingPointError if
+    the loss is not finite, ValueError if rows or shapes do not fit or the device is none, DataError
     if the recipe is conditional and the data have no labels.
     """
     positions = _training_rows(rows, len(data))
     counts = _class_counts(recipe, data, positions)
-    identity = _identity(recipe, data, positions, counts)
+    where = torch_device(device, "train", out)
+    identity = _identity(recipe, data, positions, counts, where)
     folder = None if out is None else _open(Path(out), identity)
-    trainer = Trainer(recipe, Inputs(recipe, data), positions)
+    trainer = Trainer(recipe, Inputs(recipe, data), positions, where)
     checkpoints = [] if folder is None else pick_up(folder, trainer)
     if on_checkpoint is not None:
         for checkpoint in checkpoints:
             model = build(recipe, trainer.inputs.shape, trainer.inputs.classes)
             checkpoint.load_into(model)
-            on_checkpoint(model.eval(), checkpoint.epoch)
+            on_checkpoint(model.to(where).eval(), checkpoint.epoch)
     saved = time.monotonic()
     while trainer.epoch < recipe.epochs:
         trainer.run_epoch()
@@ -125,6 +132,7 @@ def _identity(
     data: Dataset,
     rows: npt.NDArray[np.int64],
     counts: npt.NDArray[np.int64] | None,
+    device: torch.device,
 ) -> dict[str, Any]:
     """What a run directory is bound to: everything that decides a bit of its weights."""
     try:
@@ -146,6 +154,7 @@ def _identity(
             "classes": None if counts is None else counts.tolist(),
         },
         "versions": {"genmem": own_version, "torch": torch.__version__},
+        "device": recorded(device),
     }
 
 
@@ -153,7 +162,7 @@ def _open(folder: Path, identity: dict[str, Any]) -> Path:
     """Bind the directory, and find out now rather than after hours whether it can be written."""
     probe = models_folder(folder) / ".probe"
     try:
-        bind(folder, identity)
+        bind(folder, identity, UNWRITTEN)
         write_text(probe, "")
         probe.unlink()
     except OSError as error:

@@ -22,11 +22,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from genmem.device import full_precision
 from genmem.influence.capture.forms import FORMS, Form, dense_layer, site_layers, site_wants_tokens
 from genmem.influence.capture.given import Given, refuse_unreached
 from genmem.influence.capture.materialize import Materializer, single_gradients
 from genmem.influence.capture.plan import Plan, make_plan, trainable
-from genmem.influence.capture.precision import full_precision
 from genmem.influence.capture.preservation import preserved
 from genmem.influence.capture.proof import Truth, Witness, check_loss, denied
 from genmem.influence.capture.recorder import Recorder, refuse_random_layers

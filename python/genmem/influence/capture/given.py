@@ -54,9 +54,11 @@ class Given:
 
     def only(self, rows: Sequence[int]) -> Given:
         """The samples at `rows`."""
-        noise = None if self.noise is None else self.noise[[*rows]]
-        batch = take(self.batch, torch.tensor(rows))
-        return Given(batch, noise, self.origin, [self.numbers[row] for row in rows])
+        first = self.batch if isinstance(self.batch, Tensor) else self.batch[0]
+        chosen = torch.tensor(rows, device=first.device)
+        noise = None if self.noise is None else self.noise[chosen]
+        numbers = [self.numbers[row] for row in rows]
+        return Given(take(self.batch, chosen), noise, self.origin, numbers)
 
     def check_losses(self, losses: object) -> None:
         """ValueError unless losses are one finite number per sample that gradients can reach."""

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem import ledger
+from genmem.device import UNWRITTEN
 from genmem.errors import CheckpointError, RunMismatchError
 from genmem.influence.side import LiveSide
 from genmem.influence.stores.block_files import (
@@ -65,7 +66,7 @@ class FactorStore:
         self._held: dict[tuple[int, int], Block] = {}
         self._verified: dict[Path, tuple[int, int]] = {}
         if self.directory is not None:
-            ledger.bind(self.directory, self.identity)
+            ledger.bind(self.directory, self.identity, UNWRITTEN)
 
     @classmethod
     def open(cls, directory: str | Path) -> FactorStore:
