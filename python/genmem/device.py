@@ -85,12 +85,20 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-def recorded(device: torch.device) -> str | None:
+def passed_on(device: str, operation: str, out: str | Path | None = None) -> str:
+    """`torch_device` by name, for processes that may have a current card of their own: without a
+    number, unless one is given."""
+    kind = torch_device(device, operation, out).type
+    return device if device.startswith(kind) else kind
+
+
+def recorded(device: torch.device | str) -> str | None:
     """What the identity of a run says of the device whose rounding is in its numbers.
 
     None, which is not written, for the processor: so say the runs from before there was a choice.
     """
-    return None if device.type == "cpu" else device.type
+    kind = torch.device(device).type
+    return None if kind == "cpu" else kind
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def test_every_verb_explains_itself(verb: str, invoke: Callable[..., Any]) -> No
 @pytest.mark.parametrize("verb", ["audit", "train", "memorization", "influence"])
 def test_every_verb_on_data_has_the_same_options(verb: str, invoke: Callable[..., Any]) -> None:
     text = " ".join(invoke(verb, "--help").stdout.split())
-    for option in ("--out", "--seed", "--threads", "--preset", "--limit", "--debug"):
+    for option in ("--out", "--seed", "--threads", "--preset", "--limit", "--device", "--debug"):
         assert option in text
     assert "smoke|quick|paper" in text
     assert text.count("default") >= 4
@@ -54,7 +54,7 @@ def test_the_options_that_readme_names_are_those_of_the_verbs(invoke: Callable[.
     assert on_data
     assert "`copying` takes them too" in readme
     on_data.add("copying")
-    assert named == {"--out", "--seed", "--threads", "--preset"}
+    assert named == {"--out", "--seed", "--threads", "--device", "--preset"}
     for verb in VERBS:
         told = set(re.findall(r"--[a-z]+", invoke(verb, "--help").stdout))
         assert (named <= told) == (verb in on_data), verb
@@ -79,6 +79,12 @@ def test_no_verb_shows_the_verbs(invoke: Callable[..., Any]) -> None:
         (["audit", "digits", "--plant", "outliers=2"], "'outliers=2' is not KIND=SHARE"),
         (["audit", "digits", "--plant", "outliers=0.1,"], "'' is not KIND=SHARE"),
         (["influence", "digits", "--draws", "3"], "3 cannot be halved"),
+        (["train", "digits", "--device", "gpu"], "'gpu' is no device"),
+        (["copying", "x", "--device", "cuda:"], "'cuda:' is no device"),
+        (
+            ["memorization", "digits", "--model", "knn", "--device", "cuda"],
+            "--device cuda does not apply to --model knn",
+        ),
         (["memorization", "digits", "--folds", "1"], "--folds"),
         (["nonsense"], "nonsense"),
     ],

@@ -12,6 +12,7 @@ from genmem.cli.answers import say_audit
 from genmem.cli.options import (
     Data,
     Debug,
+    Device,
     Limit,
     Out,
     Preset,
@@ -43,6 +44,7 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Find the memorized samples of DATA and what goes with them, and write a page about it.
@@ -68,6 +70,7 @@ def audit(
             threads=threads,
             progress=tell,
             command=shlex.join(["genmem", *sys.argv[1:]]),
+            device=device,
         )
         tell("page", 0, 1)
         page = genmem.report(directory)

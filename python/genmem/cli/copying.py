@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genmem.cli.options import Debug, Preset, PresetName, Seed, Threads
+from genmem.cli.options import Debug, Device, Preset, PresetName, Seed, Threads
 from genmem.cli.progress import progress
 from genmem.cli.runs import data_of, heldout, load
 
@@ -79,6 +79,7 @@ def copying(
     seed: Seed = 0,
     threads: Threads = None,
     preset: Preset = PresetName.quick,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Test whether generated samples repeat training data more than held-out samples do.
@@ -95,7 +96,7 @@ def copying(
     if run is not None:
         if generated is not None:
             raise typer.BadParameter("--generated: the model of RUN generates; give --train for it")
-        summary, place = _of_run(run, data, test, out, options)
+        summary, place = _of_run(run, data, test, out, options | {"device": device})
     else:
         if test is None or generated is None or train is None or data is not None:
             raise typer.BadParameter("--train: --test and --generated are wanted, and no --data")

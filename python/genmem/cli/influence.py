@@ -12,6 +12,7 @@ import typer
 
 from genmem.cli.options import (
     Debug,
+    Device,
     Limit,
     Out,
     Preset,
@@ -101,6 +102,7 @@ def influence(
         ),
     ] = 0,
     limit: Limit = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Trace the influence of training samples on themselves and on others through a training.
@@ -115,6 +117,7 @@ def influence(
     influence/generated.parquet (by generated sample) and generated.safetensors (the pictures).
     """
     from genmem import datasets, training
+    from genmem.device import UNWRITTEN, passed_on
     from genmem.influence import TracIn
     from genmem.ledger import bind
     from genmem.studies.samples import influence_table
@@ -128,7 +131,7 @@ def influence(
             raise typer.BadParameter(
                 "RUN: --run, --out, --limit, --preset and --generated are for DATA"
             )
-        options = {"k": top, "draws": draws, "seed": seed, "threads": threads}
+        options = {"k": top, "draws": draws, "seed": seed, "threads": threads, "device": device}
         of_run(Path(source), made_of, test, samples, options)
         return
     if test is not None or made_of is not None:
@@ -138,11 +141,15 @@ def influence(
     directory = run_directory(out, source, preset, "influence")
     recipe = recipe_of(held, preset.value, Objective.elbo.value, seed)
     given = None if run is None else _given(run, held)
-    bind(directory, _identity(held, given, recipe, draws, seed))
+    where = passed_on(device, "influence", directory)
+    bind(directory, _identity(held, given, recipe, draws, seed, where), UNWRITTEN)
     drives: list[str] = []
     with progress() as tell:
-        trained = given or training.train(recipe, held, directory / "model", progress=tell)
-        tracin = TracIn(trained, draws=draws, seed=seed, threads=threads, progress=tell)
+        model = directory / "model"
+        trained = given or training.train(recipe, held, model, progress=tell, device=where)
+        tracin = TracIn(
+            trained, draws=draws, seed=seed, threads=threads, progress=tell, device=where
+        )
         own = _self_influence(directory, tracin, held, tell)
         positions = np.argsort(-own, kind="stable")[:10] if asked is None else asked
         table = influence_table(tracin, held, positions, top)
@@ -183,9 +190,10 @@ def _generated(
 
 
 def _identity(
-    data: Dataset, given: Run | None, recipe: Recipe, draws: int, seed: int
+    data: Dataset, given: Run | None, recipe: Recipe, draws: int, seed: int, device: str
 ) -> dict[str, Any]:
     """What is traced: a run that was given is told by its weights, wherever it lies."""
+    from genmem.device import recorded
     from genmem.ledger import fingerprint
     from genmem.studies.summary import versions
 
@@ -199,6 +207,7 @@ def _identity(
         "influence": {"run": traced, "draws": draws, "seed": seed},
         "data": {"name": data.name, "n": len(data), "fingerprint": data.fingerprint},
         "versions": versions(),
+        "device": recorded(device),
     }
 
 

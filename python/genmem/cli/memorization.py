@@ -11,6 +11,7 @@ from genmem.cli.answers import say_scores
 from genmem.cli.options import (
     Data,
     Debug,
+    Device,
     Limit,
     Out,
     Preset,
@@ -73,6 +74,7 @@ def memorization(
     lr: LearningRate = None,
     conditional: Conditional = False,
     limit: Limit = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Score every sample of DATA: log p by models that saw it less log p by models that did not.
@@ -105,6 +107,8 @@ def memorization(
         raise typer.BadParameter(
             f"--epochs, --latent, --lr and --conditional do not apply to --model {model}"
         )
+    if model.value not in sizes.recipes and device not in ("auto", "cpu"):
+        raise typer.BadParameter(f"--device {device} does not apply to --model {model}")
     directory = run_directory(out, data, preset, "memorization", model.value)
     workers = threads or config()["threads"]
     with progress() as tell, processes(workers) as pool, listening() as heard:
@@ -117,6 +121,7 @@ def memorization(
             out=directory,
             seed=seed,
             progress=tell,
+            device=device,
         )
     say_scores(scores)
     for warning in dict.fromkeys([*scores.warnings, *(text for _, text in heard)]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,12 @@ class PresetName(StrEnum):
 def _positive(value: int | None) -> int | None:
     if value is not None and value < 1:
         raise typer.BadParameter(f"{value} is not a count; at least 1 is wanted")
+    return value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", value):
+        raise typer.BadParameter(f"{value!r} is no device; auto, cpu, cuda or cuda:N is wanted")
     return value
 
 
@@ -77,6 +84,17 @@ Preset = Annotated[
         "--preset",
         help="Size of the study: models, epochs, folds, draws. smoke = seconds, a test that all "
         "works; quick = minutes; paper = the settings of the published study, hours to days.",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda",
+        callback=_device,
+        help="Where models are trained, scored and traced: auto = the GPU if torch sees one, but "
+        "what was begun on the CPU goes on there; cpu; cuda, or cuda:1 for another GPU. A run "
+        "keeps to its kind of device, as the last digits differ.",
     ),
 ]
 Limit = Annotated[

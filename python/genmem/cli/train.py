@@ -9,6 +9,7 @@ import typer
 from genmem.cli.options import (
     Data,
     Debug,
+    Device,
     Limit,
     Out,
     Preset,
@@ -36,6 +37,7 @@ def train(
     lr: LearningRate = None,
     conditional: Conditional = False,
     limit: Limit = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Train a model on all samples of DATA and keep its checkpoints.
@@ -58,7 +60,7 @@ def train(
     )
     directory = run_directory(out, data, preset, objective.value)
     with progress() as tell:
-        run = training.train(recipe, samples, directory, progress=tell)
+        run = training.train(recipe, samples, directory, progress=tell, device=device)
     last = run.history["train_loss"][-1]
     kept = ", ".join(str(checkpoint.epoch) for checkpoint in run.checkpoints)
     given = ", given the labels" if conditional else ""

@@ -58,6 +58,7 @@ def cross_validate(
     confidence: float = 0.95,
     choices: int = 20,
     resamples: int = 1000,
+    device: str = "auto",
 ) -> MemorizationScores:
     """Memorization score of every row, in nats, from K L models trained without one fold each.
 
@@ -82,13 +83,17 @@ def cross_validate(
     confidence  of the intervals
     choices     random matched choices, where there are too many to enumerate
     resamples   of the bootstrap over repeats
+    device      where a Recipe is trained and scored, in every unit: "auto", the card if torch sees
+                one here and `out` was not begun on the CPU; "cpu"; "cuda", the current card of the
+                worker, or "cuda:1". Other learners compute where they do
 
     More repeats may be asked for later: the units already in `out` are kept.
-    Raises ValueError for settings that make no folds and for log-densities that are not finite
-    (repeat, fold, epoch and row are named), RunMismatchError if `out` holds another run, and
-    whatever the learner raises. A broken unit file is made again, with a warning. Warnings of the
-    units, in workers too and of earlier calls, are among the scores' `warnings` and said again at
-    the end: each sort once, with the number of models it came from.
+    Raises ValueError for settings that make no folds, a card named for what is no Recipe, and
+    log-densities that are not finite (repeat, fold, epoch and row are named); RunMismatchError if
+    `out` holds another run, or one of the other kind of device; BackendError for a device that
+    torch cannot use; and whatever the learner raises. A broken unit file is made again, with a
+    warning. Warnings of the units, in workers too and of earlier calls, are among the scores'
+    `warnings` and said again at the end: each sort once, with the number of models it came from.
     It leaves out N/K rows at a time, not one: near-duplicates in one fold are gone together.
     Source: van den Burg & Williams (2021), On Memorization in Probabilistic Deep Generative Models.
     """
@@ -96,16 +101,18 @@ def cross_validate(
 
     settings = Settings(choices=choices, resamples=resamples, seed=seed, confidence=confidence)
     held = _as_dataset(data)
-    adapted = _as_learner(learner, seed)
+    adapted = _as_learner(learner, seed, device, out)
     groups = duplicate_groups(held.rows)
     held_out = _part(held, folds, repeats, seed, groups, duplicates)
     run = identity(adapted, held, folds, seed, duplicates)
+    if isinstance(adapted, RecipeLearner) and adapted.device != "cpu":
+        run["device"] = "cuda"
     with ExitStack() as stack:
         if out is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genmem-")))
         else:
             folder = Path(out)
-            ledger.bind(folder, run)
+            ledger.bind(folder, run, {"device": "cpu"})
         shared = stack.enter_context(shared_folder(folder))
         planned = units(folder, held_out, folds, adapted.seed, run, parts=out is not None)
         make_missing(planned, adapted, Shared(held, shared), executor, progress)
@@ -152,9 +159,12 @@ class RecipeLearner:
 
     Only the seed of training differs between units: binarised inputs and evaluation draws follow
     the recipe's common_seed, so every model scores the same numbers with the same noise.
+
+    device  "cpu", "cuda" or "cuda:1": where the worker does so
     """
 
     recipe: Recipe
+    device: str
 
     @property
     def seed(self) -> int:
@@ -187,7 +197,7 @@ class RecipeLearner:
             say_again(kept[1])
 
         folder = None if parts is None else parts / "training"
-        train(recipe, data, folder, rows=rows, on_checkpoint=score)
+        train(recipe, data, folder, rows=rows, on_checkpoint=score, device=self.device)
         stacked = {name: np.stack([one[name] for one in scored]) for name in scored[0]}
         return Evaluation(epochs=np.array(recipe.checkpoints), **stacked)
 
@@ -207,14 +217,20 @@ def _kept(path: Path) -> tuple[ledger.Arrays, list[Heard]] | None:
     return arrays, recall(meta.get("warnings", ()))
 
 
-def _as_learner(learner: Any, seed: int) -> Learner:
+def _as_learner(learner: Any, seed: int, device: str, out: str | Path | None) -> Learner:
     adapted = adapt(learner, seed)
     if adapted is not None:
+        if device not in ("auto", "cpu"):
+            raise ValueError(
+                f"cross_validate: device is {device!r}, and a {type(learner).__name__} is not put "
+                "there; it is for a Recipe"
+            )
         return adapted
+    from genmem.device import passed_on
     from genmem.training import Recipe
 
     if isinstance(learner, Recipe):
-        return RecipeLearner(learner)
+        return RecipeLearner(learner, passed_on(device, "cross_validate", out))
     raise TypeError(
         f"cross_validate: learner is a {type(learner).__name__}; a Recipe, an estimator with fit"
         " and score_samples, or a function (data, rows, seed) is wanted"

@@ -61,6 +61,7 @@ def attributes(
     *,
     seed: int = 0,
     threads: int | None = None,
+    device: str = "auto",
 ) -> pd.DataFrame:
     """One row per sample, `index` first, one column per attribute; see LABELS.
 
@@ -74,10 +75,12 @@ def attributes(
     run     adds reconstruction_error, kl and log_p of its last checkpoint
     scores  adds log_in and log_out
     k       neighbours of `knn_radius` and of `label_disagreement`
+    device  where the model of the run computes: "auto", the card if torch sees one; "cpu"; "cuda"
+            or "cuda:1"
     """
     near = neighbours(data, k, threads=threads)
     density = local_density(data, seed=seed, threads=threads)
-    return assemble(data, near, density, run, scores)
+    return assemble(data, near, density, run, scores, device)
 
 
 def assemble(
@@ -86,11 +89,12 @@ def assemble(
     log_density: Float64,
     run: Run | None,
     scores: MemorizationScores | None,
+    device: str = "auto",
 ) -> pd.DataFrame:
     """The table of `attributes` from neighbours and densities that were computed before."""
     columns = {"index": data.index, **data_attributes(data, near, log_density)}
     if run is not None:
-        columns |= model_attributes(data, run)
+        columns |= model_attributes(data, run, device)
     if scores is not None:
         columns |= {"log_in": scores.log_in, "log_out": scores.log_out}
     return pd.DataFrame(columns)
@@ -117,7 +121,7 @@ def data_attributes(
     return columns | _appearance(data)
 
 
-def model_attributes(data: Dataset, run: Run) -> dict[str, Float64]:
+def model_attributes(data: Dataset, run: Run, device: str = "auto") -> dict[str, Float64]:
     """Reconstruction error, KL and log p(x) of every sample under the last checkpoint of `run`.
 
     reconstruction_error  mean over features of (x - mean of p(x|z))^2 at z = mean of q(z|x)
@@ -125,17 +129,20 @@ def model_attributes(data: Dataset, run: Run) -> dict[str, Float64]:
     log_p                 by importance sampling with the draws of the recipe, nats; of a
                           conditional one log p(x | y)
     """
+    from genmem.device import device_of
     from genmem.models import scoring
+    from genmem.models.observed import placed
     from genmem.models.scoring import in_fixed_batches
     from genmem.training import Inputs
 
-    model, inputs = run.model(), Inputs(run.recipe, data)
+    model, inputs = run.model(device=device), Inputs(run.recipe, data)
     found = np.empty((len(data), 2))
     with scoring(model, "attributes"):
         for rows in _blocks(len(data), 4 * data.rows.shape[1]):
-            x = inputs.batch(np.arange(rows.start, rows.stop))
-            found[rows] = in_fixed_batches(partial(_error_and_kl, model), x, _ROWS_AT_ONCE)
-    log_p = np.asarray(run.log_prob(data).log_p, np.float64)
+            x = placed(inputs.batch(np.arange(rows.start, rows.stop)), device_of(model))
+            own = in_fixed_batches(partial(_error_and_kl, model), x, _ROWS_AT_ONCE)
+            found[rows] = own.cpu().numpy()
+    log_p = np.asarray(run.log_prob(data, device=device).log_p, np.float64)
     return {"reconstruction_error": found[:, 0], "kl": found[:, 1], "log_p": log_p}
 
 

@@ -41,6 +41,7 @@ def audit(
     progress: Progress | None = None,
     executor: Executor | None = None,
     command: str | None = None,
+    device: str = "auto",
 ) -> Path:
     """Audit a data set into the run directory `out`, and return that directory.
 
@@ -52,15 +53,21 @@ def audit(
     executor  where trainings run, instead of `threads` processes of this machine; its workers must
               see `out`
     command   the line that started it, for the page to show
+    device    where models are trained, scored and traced, in every worker: "auto", the card if
+              torch sees one here and `out` was not begun on the CPU; "cpu"; "cuda" or "cuda:1"
 
     A killed audit goes on where it stopped, and ends with the same tables.
-    Raises RunMismatchError if `out` holds another run, OSError if it cannot be written, ValueError
+    Raises RunMismatchError if `out` holds another run, or one of the other kind of device;
+    BackendError for a device that torch cannot use, OSError if `out` cannot be written, ValueError
     if the data are too few for the preset, and whatever a stage raises.
     """
+    from genmem.device import UNWRITTEN, passed_on, recorded
+
     chosen = presets.preset(preset, data, seed=seed)
     directory = Path(out)
     try:
-        bind(directory, identity(data, chosen, seed))
+        where = passed_on(device, "audit", directory)
+        bind(directory, identity(data, chosen, seed) | {"device": recorded(where)}, UNWRITTEN)
     except OSError as error:
         text = f"audit: cannot write to {directory}: {error.strerror}"
         raise OSError(error.errno, text) from error
@@ -68,12 +75,13 @@ def audit(
     with ExitStack() as stack:
         pool = executor or stack.enter_context(processes(workers))
         stages = Stages(directory, progress)
-        Pipeline(data, chosen, seed, workers, directory, stages, pool, command).run_all()
+        work = Pipeline(data, chosen, seed, workers, directory, stages, pool, where, command)
+        work.run_all()
     return directory
 
 
 def identity(data: Dataset, chosen: Preset, seed: int) -> dict[str, Any]:
-    """What makes two audits the same, as recipe.toml holds it."""
+    """What makes two audits the same beside the device, as recipe.toml holds it."""
     recipes = {name: recipe.to_dict() for name, recipe in chosen.recipes.items()}
     reported = next(iter(recipes))
     return {

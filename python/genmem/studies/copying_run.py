@@ -119,22 +119,31 @@ def copying_of_run(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Test what the model of a run generates into the run directory `out`; returns its summary.
 
     directory  a run of `train` or `audit`;  data  the samples it was made of
     heldout    samples that it did not see; None: see `genmem.studies.copying_sets`
+    device     where models are trained that have held-out rows: "auto", the card if torch sees one
+               and `out` was not begun on the CPU; "cpu"; "cuda" or "cuda:1". Pictures are decoded
+               on the CPU
 
     Where the run has memorization scores, rho of every training sample is related to them.
     """
+    from genmem.device import UNWRITTEN, passed_on, recorded
+
     sizes = SIZES[preset]
     work = _Work(Stages(out, progress), sizes, features, seed, threads)
     place = model_directory(directory)
     same_data(place, data)
-    found = {name: read_identity(place)[name] for name in ("recipe", "data", "rows", "versions")}
+    stored = read_identity(place)
+    found = {name: stored[name] for name in ("recipe", "data", "rows", "versions")}
+    found["device"] = stored.get("device")
+    where = "cpu" if heldout is not None else passed_on(device, "copying", out)
     apart = {} if heldout is None else {"test": {"fingerprint": heldout.fingerprint}}
     settings = {"copying": _settings(work, preset), "run": found, **apart, "versions": versions()}
-    bind(out, settings)
+    bind(out, settings | {"device": recorded(where)}, UNWRITTEN | {"run.device": "cpu"})
     wanted = sizes.splits if (directory / SCORES).is_file() else 1
     models = trained_models(
         directory,
@@ -145,6 +154,7 @@ def copying_of_run(
         wanted=wanted,
         seed=seed,
         progress=progress,
+        device=where,
     )
     model = models[0]
     kept = matched(model, sizes.most, seed)

@@ -85,6 +85,7 @@ def trained_models(
     wanted: int,
     seed: int,
     progress: Progress | None = None,
+    device: str = "auto",
 ) -> list[Trained]:
     """The model of a run with held-out rows beside it; without any, models of the same recipe.
 
@@ -92,6 +93,7 @@ def trained_models(
     heldout    samples that the run did not see; None: those of `data` that it was not trained on,
                or, if it was trained on all, one of `splits` folds of `data` for each of the
                `wanted` models that are trained on the rest, below out/models
+    device     where they are trained, as in `genmem.train`
     """
     from genmem.datasets import folds
     from genmem.training import Run
@@ -112,7 +114,7 @@ def trained_models(
         words = f"{len(rest):,} samples of {data.name} that the model was not trained on"
         return [_beside(run, data, pictures(run.recipe, data, rest), words)]
     fold = folds(len(data), splits, seed, 0, index=data.index)
-    return _split(run.recipe, data, out, fold, wanted, progress)
+    return _split(run.recipe, data, out, fold, wanted, progress, device)
 
 
 def matched(trained: Trained, most: int, seed: int) -> Int64:
@@ -143,6 +145,7 @@ def _split(
     fold: Int64,
     wanted: int,
     progress: Progress | None,
+    device: str,
 ) -> list[Trained]:
     from genmem.training import train
 
@@ -151,7 +154,8 @@ def _split(
     for number in range(wanted):
         inner, outer = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         tell: Any = None if progress is None else partial(_within, progress, number, wanted)
-        run = train(last, data, out / "models" / f"split_{number}", rows=inner, progress=tell)
+        place = out / "models" / f"split_{number}"
+        run = train(last, data, place, rows=inner, progress=tell, device=device)
         words = (
             f"a fold of {len(outer):,} of {len(data):,} samples of {data.name}, kept from a model "
             "of the same recipe that was trained on the rest"

@@ -37,6 +37,7 @@ def heldout_influence(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    device: str = "auto",
 ) -> pd.DataFrame:
     """Trace the samples of a run to held-out ones, and write what it says into the run directory.
 
@@ -44,6 +45,7 @@ def heldout_influence(
     data     the samples it was trained on; RunMismatchError for others
     queries  held-out samples of the same shape
     k        proponents and opponents kept of each
+    device   where gradients are captured, as in `TracIn`
     returns  index, side, rank, train_index, score (under "lr_steps"), label and train_label (-1
              without labels), distance (Euclidean, of values in [0, 1]); a side lists only scores of
              its sign
@@ -60,7 +62,9 @@ def heldout_influence(
         )
     trained = Run.load(model_directory(run))
     with single_thread():
-        tracin = TracIn(trained, draws=draws, seed=seed, threads=threads, progress=progress)
+        tracin = TracIn(
+            trained, draws=draws, seed=seed, threads=threads, progress=progress, device=device
+        )
         scores = tracin.influence(queries, data)
     table = related(strongest_table(queries.index, scores, data.index, k), queries, data)
     folder = run / FOLDER

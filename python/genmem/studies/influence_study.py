@@ -73,6 +73,7 @@ def influence_study(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Train, trace, and check influence on labelled samples; returns the summary.
 
@@ -83,13 +84,20 @@ def influence_study(
                  gradients follow their norms, so that a few samples may be the proponents of all:
                  cosines stand beside them
 
-    Run again, it does what is missing; RunMismatchError if `out` holds another study. Raises
-    ValueError for missing labels or other shapes.
+    device       where models are trained and traced: "auto", the card if torch sees one and `out`
+                 was not begun on the CPU; "cpu"; "cuda" or "cuda:1"
+
+    Run again, it does what is missing; RunMismatchError if `out` holds another study, or one of the
+    other kind of device. Raises ValueError for missing labels or other shapes, BackendError for a
+    device that torch cannot use.
     """
+    from genmem.device import UNWRITTEN, passed_on, recorded
+
     chosen = sizes or Sizes()
     _check(train, test, foreign, chosen)
     directory = Path(out)
     held = {"train": train, "test": test, "foreign": foreign}
+    where = passed_on(device, "influence_study", directory)
     bind(
         directory,
         {
@@ -97,9 +105,11 @@ def influence_study(
             "recipe": recipe.to_dict(),
             "data": {name: one.fingerprint for name, one in held.items() if one is not None},
             "versions": versions(),
+            "device": recorded(where),
         },
+        UNWRITTEN,
     )
-    study = _Study(train, test, foreign, recipe, directory, chosen, seed, threads, progress)
+    study = _Study(train, test, foreign, recipe, directory, chosen, seed, threads, progress, where)
     study.run_all()
     found: dict[str, Any] = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     return found
@@ -130,6 +140,7 @@ class _Study:
     seed: int
     threads: int | None
     progress: Progress | None
+    device: str
 
     def run_all(self) -> None:
         stages = Stages(self.directory, self.progress)
@@ -154,7 +165,8 @@ class _Study:
         from genmem.training import train
 
         data = self.train if name == "trained" else self._mixture()
-        train(self.recipe, data, self.directory / "models" / name, progress=tell)
+        out = self.directory / "models" / name
+        train(self.recipe, data, out, progress=tell, device=self.device)
 
     def _run(self, name: str) -> Run:
         from genmem.training import Run
@@ -170,6 +182,7 @@ class _Study:
             seed=self.seed,
             threads=self.threads,
             progress=tell,
+            device=self.device,
             **options,
         )
 
@@ -224,7 +237,7 @@ class _Study:
                 "index": self.train.index,
                 "self_influence": tracin.self_influence(self.train),
                 "unbiased": tracin.self_influence(self.train, unbiased=True),
-                "loss": _losses(run, self.train, self.sizes.draws, self.seed),
+                "loss": _losses(run, self.train, self.sizes.draws, self.seed, self.device),
             }
         self._write("scores/self_influence", table)
 
@@ -286,23 +299,27 @@ class _Study:
         write_table(self.directory / f"{path}.parquet", pd.DataFrame(columns))
 
 
-def _losses(run: Run, data: Dataset, draws: int, seed: int) -> npt.NDArray[np.float64]:
+def _losses(run: Run, data: Dataset, draws: int, seed: int, device: str) -> npt.NDArray[np.float64]:
     """The traced loss of each sample at the last checkpoint, in nats, (N,)."""
     import torch
 
     from genmem import noise
+    from genmem.device import device_of, full_precision
+    from genmem.models.observed import placed
     from genmem.objectives import make
     from genmem.training import Inputs
 
-    model, inputs, objective = run.model(), Inputs(run.recipe, data), make(run.recipe)
+    model, inputs = run.model(device=device), Inputs(run.recipe, data)
+    objective, where = make(run.recipe), device_of(model)
     out = np.empty(len(data))
     for start in range(0, len(data), 512):
         at = np.arange(start, min(start + 512, len(data)))
         keys = np.arange(draws)
         drawn = noise.normals(seed, data.index[at], keys, run.recipe.latent, stream="study losses")
-        with torch.no_grad():
-            losses = objective.loss(model, inputs.batch(at), torch.as_tensor(drawn))
-        out[at] = losses.double().numpy()
+        with torch.no_grad(), full_precision(where):
+            x, eps = placed(inputs.batch(at), where), torch.from_numpy(drawn).to(where)
+            losses = objective.loss(model, x, eps)
+        out[at] = losses.double().cpu().numpy()
     return out
 
 

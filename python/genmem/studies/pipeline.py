@@ -52,7 +52,7 @@ _GENERATED = [
 
 @dataclass
 class Pipeline:
-    """One audit of `data` by `preset` in `directory`, with trainings in `pool`."""
+    """One audit of `data` by `preset` in `directory`, with trainings in `pool`, on `device`."""
 
     data: Dataset
     preset: Preset
@@ -61,6 +61,7 @@ class Pipeline:
     directory: Path
     stages: Stages
     pool: Executor
+    device: str
     command: str | None = None
 
     def run_all(self) -> None:
@@ -114,7 +115,9 @@ class Pipeline:
     def _train(self) -> None:
         tell = self.stages.within("train")
         futures = [
-            self.pool.submit(_train, recipe, self.data, self.directory / "models" / name)
+            self.pool.submit(
+                _train, recipe, self.data, self.directory / "models" / name, self.device
+            )
             for name, recipe in self.preset.recipes.items()
         ]
         for done, future in enumerate(as_completed(futures), start=1):
@@ -135,6 +138,7 @@ class Pipeline:
             out=self._of(name),
             seed=self.seed,
             progress=self.stages.within(f"memorization {name}"),
+            device=self.device if name in preset.recipes else "cpu",
         )
 
     def _closed_form(self, name: str) -> None:
@@ -180,7 +184,7 @@ class Pipeline:
 
     def _attributes(self) -> None:
         density = self._read("scores/density")["log_density"].to_numpy()
-        table = assemble(self.data, self.near, density, self.run, self.scores)
+        table = assemble(self.data, self.near, density, self.run, self.scores, self.device)
         self._write("scores/attributes", table)
 
     def _compare(self) -> None:
@@ -261,6 +265,7 @@ class Pipeline:
             seed=self.seed,
             threads=self.threads,
             progress=tell,
+            device=self.device,
         )
 
     def _memorized(self, name: str) -> Float64:
@@ -287,12 +292,12 @@ class Pipeline:
         write_table(self.directory / f"{path}.parquet", table)
 
 
-def _train(recipe: Recipe, data: Dataset, out: Path) -> list[Heard]:
+def _train(recipe: Recipe, data: Dataset, out: Path, device: str) -> list[Heard]:
     """Train, and return what was warned of, by earlier attempts at this training too."""
     from genmem.training import train
 
     with listening() as heard:
-        train(recipe, data, out)
+        train(recipe, data, out, device=device)
     path = out / "warnings.json"
     before = recall(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
     known = {one.sort for one in before}
