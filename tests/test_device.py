@@ -69,26 +69,26 @@ def test_the_device_of_a_model() -> None:
 
 
 def switches() -> tuple[object, ...]:
-    """What decides how cards round and in what order they sum."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    if hasattr(matmul, "fp32_precision"):
-        precision = matmul.fp32_precision, cudnn.conv.fp32_precision
-    else:
-        precision = matmul.allow_tf32, cudnn.allow_tf32
-    return *precision, cudnn.deterministic, cudnn.benchmark
+    """What decides how products round, of the processor and of cards, and how these sum."""
+    cudnn, matmul, onednn = torch.backends.cudnn, torch.backends.cuda.matmul, torch.backends.mkldnn
+    order = cudnn.deterministic, cudnn.benchmark
+    if not hasattr(matmul, "fp32_precision"):
+        pytest.skip("this torch has only the old switches")
+    named = (onednn.matmul, onednn.conv, matmul, cudnn.conv)
+    return *(one.fp32_precision for one in named), *order
 
 
 def test_switches_are_put_back() -> None:
     before = switches()
     with full_precision(CPU):
-        assert switches() == before
+        assert switches() == ("ieee", "ieee", *before[2:])
     with full_precision(CARD):
-        assert switches()[:2] in [("ieee", "ieee"), (False, False)]
-        assert switches()[2:] == (True, False)
+        assert switches() == (*before[:2], "ieee", "ieee", True, False)
     assert switches() == before
-    with pytest.raises(KeyError, match="inside"), full_precision(CARD):
-        raise KeyError("inside")
-    assert switches() == before
+    for device in (CPU, CARD):
+        with pytest.raises(KeyError, match="inside"), full_precision(device):
+            raise KeyError("inside")
+        assert switches() == before
 
 
 def test_threads_that_overlap_put_the_first_settings_back() -> None:
@@ -115,3 +115,18 @@ def test_threads_that_overlap_put_the_first_settings_back() -> None:
 def test_autocast_is_off() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16), full_precision(CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_a_precision_that_the_caller_has_lowered_is_not_taken() -> None:
+    """ "medium" lets processors with bfloat16 take it for products of float32."""
+    a = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
+    want, before = a.double() @ a.double(), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with full_precision(CPU):
+            found = a @ a
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert (found - want).abs().max() <= 5e-5
+    assert torch.equal(found, a @ a)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,6 @@ from genmem.ledger import read_identity
 
 # What the identity of a run that says nothing of a device stands for; see `recorded`.
 UNWRITTEN = {"device": "cpu"}
-
-# Switches that several threads have asked for: the first saves them, the last puts them back.
-_lock = threading.Lock()
-_inside = 0
-_saved: list[tuple[Any, str, Any]] = []
 
 
 def torch_device(
@@ -103,48 +98,76 @@ def recorded(device: torch.device | str) -> str | None:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Products of float32 keep all digits on `device`: no autocast, and no TF32, to which cards
-    round convolutions by default. Convolutions are computed in the same order every time.
+    """Products of float32 keep all digits on `device`, whatever the caller has allowed.
+
+    No autocast, no TF32, to which cards round convolutions by default, and no bfloat16, which
+    `set_float32_matmul_precision("medium")` brings to processors too. A card sums convolutions in
+    the same order every time.
 
     The settings are put back afterwards. An autocast that a loss itself enters stays; its gradients
     may then differ between batches by more than the proof of a capture allows, which refuses them.
     """
-    global _inside
-    on_card = device.type == "cuda"
-    if on_card:
-        with _lock:
-            if _inside == 0:
-                _save_and_set()
-            _inside += 1
-    try:
-        with torch.autocast(device.type, enabled=False):
+    switches = _SWITCHES.get(device.type)
+    with switches.set() if switches else nullcontext(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+class _Switches:
+    """Settings of the process: the first of several threads saves them, the last puts them back."""
+
+    def __init__(self, wanted: Callable[[], list[tuple[Any, str, Any]]]) -> None:
+        self._wanted, self._lock, self._inside = wanted, threading.Lock(), 0
+        self._saved: list[tuple[Any, str, Any]] = []
+
+    @contextmanager
+    def set(self) -> Iterator[None]:
+        with self._lock:
+            if self._inside == 0:
+                wanted = self._wanted()
+                self._saved = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+                for owner, name, value in wanted:
+                    setattr(owner, name, value)
+            self._inside += 1
+        try:
             yield
-    finally:
-        if on_card:
-            with _lock:
-                _inside -= 1
-                if _inside == 0:
-                    _put_back()
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0:
+                    for owner, name, value in self._saved:
+                        setattr(owner, name, value)
 
 
-def _save_and_set() -> None:
+class _MatmulPrecision:
+    """The setting of products before torch 2.9, as an attribute."""
+
+    @property
+    def value(self) -> str:
+        return torch.get_float32_matmul_precision()
+
+    @value.setter
+    def value(self, value: str) -> None:
+        torch.set_float32_matmul_precision(value)
+
+
+# Since 2.9 torch names the precision; reading the old switches then may raise.
+_NAMED = hasattr(torch.backends.cuda.matmul, "fp32_precision")
+
+
+def _of_the_processor() -> list[tuple[Any, str, Any]]:
+    if not _NAMED:
+        return [(_MatmulPrecision(), "value", "highest")]
+    onednn: Any = torch.backends.mkldnn
+    return [(one, "fp32_precision", "ieee") for one in (onednn.matmul, onednn.conv)]
+
+
+def _of_cards() -> list[tuple[Any, str, Any]]:
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
-    # Since 2.9 torch names the precision; reading the old switches then may raise.
-    wanted: list[tuple[Any, str, Any]] = [
-        (cudnn, "deterministic", True),
-        (cudnn, "benchmark", False),
-    ]
-    if hasattr(matmul, "fp32_precision"):
-        wanted += [(one, "fp32_precision", "ieee") for one in (matmul, cudnn.conv)]
-    else:
-        wanted += [(one, "allow_tf32", False) for one in (matmul, cudnn)]
-    _saved.extend((one, name, getattr(one, name)) for one, name, _ in wanted)
-    for one, name, value in wanted:
-        setattr(one, name, value)
+    order = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
+    if not _NAMED:
+        return [*order, *((one, "allow_tf32", False) for one in (matmul, cudnn))]
+    return [*order, *((one, "fp32_precision", "ieee") for one in (matmul, cudnn.conv))]
 
 
-def _put_back() -> None:
-    while _saved:
-        one, name, value = _saved.pop()
-        setattr(one, name, value)
+_SWITCHES = {"cpu": _Switches(_of_the_processor), "cuda": _Switches(_of_cards)}

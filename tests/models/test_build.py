@@ -142,3 +142,11 @@ def test_models_built_in_several_threads_are_the_same() -> None:
         thread.join()
     assert len(built) == 8
     assert all(same(model, want) for model in built)
+
+
+def test_first_weights_do_not_follow_the_default_device() -> None:
+    recipe = Architecture(hidden=(5,))
+    want = build(recipe, (4,)).state_dict()
+    with torch.device("meta"):
+        found = build(recipe, (4,)).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in want.items())

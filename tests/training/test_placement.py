@@ -66,6 +66,20 @@ def test_a_batch_that_stays_behind_is_refused(
         train(recipe, data)
 
 
+def test_the_precision_that_the_caller_allows_does_not_count(data: Dataset, recipe: Recipe) -> None:
+    recipe = recipe.replace(hidden=(64, 64), epochs=1, checkpoints=())
+    want, before = train(recipe, data, device="cpu"), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = train(recipe, data, device="cpu")
+            log_p = found.log_prob(data, device="cpu").log_p
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert equal(found, want)
+    assert (log_p == want.log_prob(data, device="cpu").log_p).all()
+
+
 def test_a_model_lies_on_the_processor_unless_a_card_is_named(
     data: Dataset, recipe: Recipe
 ) -> None:

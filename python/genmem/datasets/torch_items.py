@@ -85,7 +85,7 @@ def _item(position: int, item: Any) -> tuple[npt.NDArray[Any], int | None]:
         raise TypeError(
             f"from_torch: item {position} has {len(item)} parts; image or (image, label) is wanted"
         )
-    label = np.asarray(item[1])
+    label = np.asarray(item[1].cpu() if hasattr(item[1], "cpu") else item[1])
     if label.size != 1 or label.dtype.kind not in "iu":
         raise TypeError(
             f"from_torch: the label of item {position} is {label.dtype} of shape {label.shape}; "

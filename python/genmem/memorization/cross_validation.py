@@ -85,7 +85,8 @@ def cross_validate(
     resamples   of the bootstrap over repeats
     device      where a Recipe is trained and scored, in every unit: "auto", the card if torch sees
                 one here and `out` was not begun on the CPU; "cpu"; "cuda", the current card of the
-                worker, or "cuda:1". Other learners compute where they do
+                worker, or "cuda:1". Processes that use a card are to be spawned, not forked, as
+                those of genmem.studies.executors are. Other learners compute where they do
 
     More repeats may be asked for later: the units already in `out` are kept.
     Raises ValueError for settings that make no folds, a card named for what is no Recipe, and

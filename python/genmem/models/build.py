@@ -71,7 +71,8 @@ def build(recipe: Architecture, shape: Sequence[int], classes: int | None = None
     classes     K >= 1: a ConditionalVAE of labels 0..K-1, which every model can be; the MLP reads a
                 label as K values behind those of the sample, the convolutions as K planes
 
-    The state of torch's generators is left as it was. Raises ValueError if a name is unknown, or
+    The weights are drawn on the CPU, whatever torch's default device, and the model lies there. The
+    state of torch's generators is left as it was. Raises ValueError if a name is unknown, or
     the model cannot take samples of this shape.
     """
     if recipe.likelihood not in LIKELIHOODS:
@@ -120,6 +121,6 @@ def _first_weights(seed: int) -> Iterator[None]:
     # torch's layers draw from the one global generator; the lock keeps models that are built in
     # several threads from drawing each other's numbers.
     word = int(uniforms(seed, [0], [0], 1, stream="first weights")[0, 0, 0] * 2**32)
-    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+    with _GLOBAL_GENERATOR, torch.device("cpu"), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(word)
         yield

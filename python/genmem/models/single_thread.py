@@ -47,4 +47,4 @@ def single_thread() -> Iterator[None]:
 
 def _flushes_denormals() -> bool:
     # torch has a setter and no getter; the product of a denormal with one tells.
-    return not float(torch.tensor([1e-310], dtype=torch.float64) * 1.0)
+    return not float(torch.tensor([1e-310], dtype=torch.float64, device="cpu") * 1.0)
