@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,6 +13,8 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from genmem.cli import app
+from genmem.datasets import load
+from genmem.ledger import read_identity
 from pretend_card import pretended_card
 
 SMOKE = ["digits", "--preset", "smoke", "--limit", "40"]
@@ -66,3 +69,20 @@ def test_an_absent_card_is_refused_in_one_line(tmp_path: Path) -> None:
     assert got.exit_code == 1
     assert got.stderr.startswith("genmem train: BackendError: train: device 'cuda' cannot be used")
     assert got.stderr.count("\n") == 1
+
+
+def test_models_with_heldout_rows_are_trained_there(here: Path, tmp_path: Path) -> None:
+    words = ["copying", str(here), "--preset", "smoke", "--threads", "1"]
+    on_card(*words, "--out", str(tmp_path / "out"))
+    for directory in (tmp_path / "out", tmp_path / "out" / "models" / "split_0"):
+        assert read_identity(directory)["device"] == "cuda"
+    got = invoke(*words, "--device", "cpu", "--out", str(tmp_path / "out"))
+    assert got.exit_code == 1
+    assert "device: 'cuda' there, 'cpu' now" in got.stderr
+
+
+def test_influence_of_a_run_is_traced_there(here: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "unseen.npz", x=load("digits", limit=44).x[40:])
+    words = ["influence", str(here), "--test", str(tmp_path / "unseen.npz"), "--draws", "2"]
+    told = [on_card(*words, "--device", device) for device in ("cpu", "cuda")]
+    assert told[0] == told[1]

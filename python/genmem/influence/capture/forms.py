@@ -77,7 +77,10 @@ def dense_layer(name: str, values: Tensor, scale: float) -> LayerFactors:
 
 
 def _array(name: str, t: Tensor) -> npt.NDArray[Any]:
-    """A contiguous NumPy array on the CPU; half-precision types, which BLAS lacks, as float32."""
+    """A contiguous NumPy array: the one place where gradients leave the device they were formed on.
+
+    Half-precision types, which BLAS lacks, come as float32.
+    """
     if t.dtype not in (torch.float32, torch.float64):
         t = t.float()
     if not all_finite(t):
