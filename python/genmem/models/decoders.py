@@ -8,8 +8,10 @@ from itertools import pairwise
 
 from torch import nn
 
+from genmem.models.aligned import Layers
 
-class Decoder(nn.Sequential):
+
+class Decoder(Layers):
     """Layers from z (n, latent) to raw outputs (n, per_value d), d values per sample."""
 
     def __init__(self, shape: Sequence[int], latent: int, *layers: nn.Module) -> None:

@@ -11,8 +11,10 @@ from itertools import pairwise
 
 from torch import nn
 
+from genmem.models.aligned import Layers
 
-class Encoder(nn.Sequential):
+
+class Encoder(Layers):
     """Layers from x (B, *shape) to the pair (mean, log-variance) side by side, (B, 2 latent)."""
 
     def __init__(self, shape: Sequence[int], latent: int, *layers: nn.Module) -> None:
