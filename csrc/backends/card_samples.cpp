@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
-#include "backends/grad_dot_pairs.hpp"
 #include "backends/walk.hpp"
 
 namespace genmem::backends {
@@ -49,6 +49,12 @@ std::vector<std::int64_t> append_groups(std::vector<std::int64_t>& bounds, std::
   return first_group;
 }
 
+// eps of a layer that is multiplied in float64.
+double wide_error_of(const LayerPair& layer) {
+  const std::int64_t cols = std::max(layer.x.inputs.cols, layer.x.gradients.cols);
+  return static_cast<double>(2 * (cols + 64)) * 0x1p-52;
+}
+
 }  // namespace
 
 CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<LayerPair>& layers,
@@ -56,10 +62,22 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     : on_(on), span_(span) {
   const CardGradDot& table = *on.kernels().grad_dot;
   const std::int64_t samples = span.count();
-  std::unique_ptr<CardArray<double>> sizes;
-  if (use == SampleUse::screened) {
-    sizes = std::make_unique<CardArray<double>>(on, samples);
-    sizes->fill(0);
+  // Behind what the queue has not done with yet.
+  std::unique_ptr<CardArray<double>> errors, squares;
+  std::unique_ptr<CardArray<std::int64_t>> own;
+  std::vector<std::int64_t> own_read(static_cast<std::size_t>(samples));
+  const bool bounded = use.what == SampleUse::bounded;
+  if (bounded || use.what == SampleUse::screened) {
+    errors = std::make_unique<CardArray<double>>(on, samples);
+    errors->fill(0);
+    bounds_there_ = std::make_unique<CardArray<double>>(on, samples);
+  }
+  if (bounded) {
+    squares = std::make_unique<CardArray<double>>(on, samples);
+    squares->fill(0);
+    own = std::make_unique<CardArray<std::int64_t>>(on, samples);
+    std::iota(own_read.begin(), own_read.end(), 0);
+    own->upload(own_read.data(), samples);
   }
   for (const LayerPair& pair : layers) {
     layers_.push_back(std::make_unique<Layer>());
@@ -85,7 +103,7 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     layer.tokens.samples = samples;
     layer.tokens.groups = layer.bounds->data() + samples + 1;
     layer.tokens.group_count = layer.first_group.back();
-    if (use == SampleUse::listed) continue;
+    if (use.what == SampleUse::listed) continue;
 
     layer.scales = std::make_unique<CardArray<double>>(on, 2 * tokens + samples);
     layer.tokens.input_scale = layer.scales->data();
@@ -97,18 +115,46 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     layer.tokens.input_parts = layer.parts->data();
     layer.tokens.gradient_parts = layer.parts->data() + input_parts;
     on.check(kernel.prepare(on.queue(), layer.tokens, pair.bias));
-    if (sizes) {
-      on.check(table.sizes(on.queue(), {layer.tokens.layer, samples, pair.bias,
-                                        error_of(kFloatUnit, pair), sizes->data()}));
+    if (errors) {
+      // To a tolerance the rounding of float64 is taken for none.
+      const double off = in_parts(pair) ? card_error_of(use.parts, pair)
+                         : bounded      ? 0.0
+                                        : wide_error_of(pair);
+      on.check(
+          table.sizes(on.queue(), {layer.tokens.layer, samples, pair.bias, off, errors->data()}));
+    }
+    if (bounded) {
+      on.check(table.pairs(on.queue(), {layer.tokens.layer, layer.tokens.layer, pair.bias,
+                                        own->data(), own->data(), samples, squares->data()}));
+      if (in_parts(pair)) layer.tokens.ratio = bounds_there_->data();
     }
     // What was packed is not read again.
     if (kernel.part_bytes(1) > 0) layer.rows.reset();
   }
-  if (!sizes) return;
-  sizes_.resize(static_cast<std::size_t>(samples));
-  sizes->download(sizes_.data(), samples);
-  on.wait();
-  for (double& size : sizes_) size = std::sqrt(size) * (1.0 + 1e-9);
+  if (errors) find_bounds(*errors, squares.get());
+}
+
+void CardSamples::find_bounds(const CardArray<double>& errors, const CardArray<double>* squares) {
+  const std::int64_t samples = span_.count();
+  bounds_.resize(static_cast<std::size_t>(samples));
+  errors.download(bounds_.data(), samples);
+  std::vector<double> square;
+  if (squares) {
+    square.resize(bounds_.size());
+    squares->download(square.data(), samples);
+  }
+  on_.wait();
+  for (std::size_t i = 0; i < bounds_.size(); ++i) {
+    double& bound = bounds_[i];
+    if (!squares) {
+      bound = std::sqrt(bound) * (1.0 + 1e-9);
+    } else if (bound != 0.0) {
+      bound = std::sqrt(bound / square[i]) * (1.0 + 1e-9);
+      // Of a gradient that is zero, or is not finite, no product is proven.
+      if (!(square[i] > 0.0) || !(bound < HUGE_VAL)) bound = HUGE_VAL;
+    }
+  }
+  bounds_there_->upload(bounds_.data(), samples);
 }
 
 CardSamples::~CardSamples() { on_.card().wait(on_.queue()); }
@@ -143,10 +189,26 @@ std::int64_t CardSamples::bytes(const std::vector<LayerPair>& layers, bool x_sid
   return sum;
 }
 
+bool in_parts(const LayerPair& layer) {
+  const bool narrow = std::min(layer.x.inputs.cols, layer.x.gradients.cols) <= kCardWidth;
+  return single(layer.x) && single(layer.y) && narrow;
+}
+
+double card_error_of(int parts, const LayerPair& layer) {
+  const std::int64_t a = card_stages(layer.x.inputs.cols), g = card_stages(layer.x.gradients.cols);
+  const std::int64_t wide = std::max(a, g);
+  // Of an inner product in which stages and chains of them are added so many times.
+  const auto error = [parts](std::int64_t sums) {
+    const double rounded = kCardCut + static_cast<double>(sums + 16) * 0x1p-24;
+    return (1.0 + kCardLeftOut[parts - 1]) * (1.0 + rounded) - 1.0;
+  };
+  const double wider = error(std::min(wide, kCardChain) + ceil_div(wide, kCardChain));
+  return (1.0 + wider) * (1.0 + error(std::min(a, g))) - 1.0;
+}
+
 const CardTokenKernel& token_kernel(const OnCard& on, const LayerPair& layer) {
   const CardGradDot& table = *on.kernels().grad_dot;
-  const bool narrow = std::min(layer.x.inputs.cols, layer.x.gradients.cols) <= kCardWidth;
-  return single(layer.x) && single(layer.y) && narrow ? table.floats : table.doubles;
+  return in_parts(layer) ? table.floats : table.doubles;
 }
 
 std::unique_ptr<Uploads> factor_uploads(const OnCard& on, const Plan& plan,
@@ -163,12 +225,12 @@ std::unique_ptr<Uploads> factor_uploads(const OnCard& on, const Plan& plan,
 }
 
 std::vector<Span> sample_spans(const std::vector<LayerPair>& layers, bool x_side,
-                               std::int64_t samples, std::int64_t bytes) {
+                               std::int64_t samples, std::int64_t bytes, std::int64_t extra) {
   std::vector<Span> spans;
   for (std::int64_t first = 0; first < samples;) {
     std::int64_t end = first, held = 0;
     for (; end < samples; ++end) {
-      held += CardSamples::bytes(layers, x_side, end);
+      held += CardSamples::bytes(layers, x_side, end) + extra;
       if (held > bytes && end > first) break;
     }
     spans.push_back({first, end});

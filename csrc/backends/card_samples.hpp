@@ -11,10 +11,14 @@
 
 namespace genmem::backends {
 
-enum class SampleUse {
-  products,  // packed, for products of all with all
-  screened,  // the same, and the sizes that bound the errors of products in float32
-  listed     // as they are, for products of some with some
+struct SampleUse {
+  enum What {
+    products,  // packed, for products of all with all
+    screened,  // the same, and what bounds the errors of products of `parts`
+    bounded,   // the same, of the bounds what they are of the norms
+    listed     // as they are, for products of some with some
+  } what;
+  int parts = kCardParts;
 };
 
 // Products come to the host in tiles of a section by a section: 32 MiB.
@@ -35,9 +39,10 @@ class CardSamples {
   std::int64_t sections() const;
   Span section(std::int64_t number) const;
   CardTokens tokens_of(std::int64_t section, std::size_t layer) const;
-  // Of each sample, sqrt(sum over layers of eps nu^2): the product of two of them bounds the error
-  // of a product. Behind `wait` alone.
-  const std::vector<double>& sizes() const { return sizes_; }
+  // Of each sample sqrt(sum over layers of eps nu^2), the product of two of which bounds the error
+  // of a product; or bounded, that over |G|, 0 where nothing is off. Here and on the card.
+  const std::vector<double>& bounds() const { return bounds_; }
+  const double* bounds_there() const { return bounds_there_->data(); }
 
   // Bytes of the tokens of a sample, about.
   static std::int64_t bytes(const std::vector<LayerPair>& layers, bool x_side, std::int64_t sample);
@@ -55,8 +60,18 @@ class CardSamples {
   const OnCard& on_;
   Span span_;
   std::vector<std::unique_ptr<Layer>> layers_;
-  std::vector<double> sizes_;
+  // Behind the layers: sums of eps nu^2 and of |G|^2, then their roots.
+  void find_bounds(const CardArray<double>& errors, const CardArray<double>* squares);
+
+  std::vector<double> bounds_;
+  std::unique_ptr<CardArray<double>> bounds_there_;
 };
+
+// Whether the factors of a layer are multiplied as parts of bfloat16, and not in float64.
+bool in_parts(const LayerPair& layer);
+
+// eps of a layer whose factors are multiplied as so many parts: see card.hpp.
+double card_error_of(int parts, const LayerPair& layer);
 
 // The kernel that multiplies a layer.
 const CardTokenKernel& token_kernel(const OnCard& on, const LayerPair& layer);
@@ -65,8 +80,8 @@ const CardTokenKernel& token_kernel(const OnCard& on, const LayerPair& layer);
 std::unique_ptr<Uploads> factor_uploads(const OnCard& on, const Plan& plan,
                                         const std::vector<LayerPair>& layers);
 
-// Samples cut into spans of at most so many bytes, or of a single one.
+// Samples cut into spans of at most so many bytes, `extra` of each its own, or of a single one.
 std::vector<Span> sample_spans(const std::vector<LayerPair>& layers, bool x_side,
-                               std::int64_t samples, std::int64_t bytes);
+                               std::int64_t samples, std::int64_t bytes, std::int64_t extra = 0);
 
 }  // namespace genmem::backends

@@ -9,6 +9,7 @@ from budget import assert_within
 from factor_sets import HOSTILE, factors, hostile, norms
 from genmem import _core, kernels, reference
 from genmem.kernels import Factors
+from genmem.kernels.grad_dot import factor_sides
 
 TOL = 1e-3
 # Wide, narrow, a bias, features beyond one run of integers and beyond one piece, p = 1.
@@ -23,13 +24,20 @@ def allowed(queries: Factors, points: Factors, tol: float = TOL) -> np.ndarray:
     return tol * np.outer(norms(queries), norms(points)) + 1e-300
 
 
+def some(backend: str, many: int, few: int) -> int:
+    """`few` on the emulated card, where a block of threads is slow."""
+    return few if backend == "cuda-emulated" else many
+
+
+@pytest.mark.card
 def test_ragged_tokens(backend: str, rng: np.random.Generator) -> None:
-    queries, points = ragged(rng, 40), ragged(rng, 530)
+    queries, points = ragged(rng, some(backend, 40, 9)), ragged(rng, some(backend, 530, 30))
     got = kernels.grad_products(queries, points, tol=TOL, backend=backend)
     want = reference.grad_dot(queries.layers, points.layers)
     assert_within(got, want, allowed(queries, points))
 
 
+@pytest.mark.card
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("shape", [(1, 784, 40, True), (5, 129, 33, True), (3, 64, 2, False)])
 def test_hostile_numbers(backend: str, kind: str, shape: tuple, rng: np.random.Generator) -> None:
@@ -65,18 +73,21 @@ def cancelling(rng: np.random.Generator, samples: int) -> Factors:
     return Factors((one,))
 
 
+@pytest.mark.card
 def test_gradients_that_cancel_are_exact(backend: str, rng: np.random.Generator) -> None:
     """What integers and float32 lose of them is more than is left."""
-    queries, points = cancelling(rng, 20), cancelling(rng, 60)
+    queries, points = cancelling(rng, 20), cancelling(rng, some(backend, 60, 40))
     got = kernels.grad_products(queries, points, tol=TOL, backend=backend)
     want = reference.grad_dot(queries.layers, points.layers)
     assert_within(got, want, 1e-7 * np.outer(norms(queries), norms(points)))
 
 
+@pytest.mark.card
 def test_an_entry_depends_on_its_two_samples_alone(backend: str, rng: np.random.Generator) -> None:
     """Also beside samples whose products have to be finer."""
     shapes = [(2, 200, 50, False)]
-    whole = [ragged(rng, n, shapes) for n in (24, 560)]
+    n = some(backend, 560, 150)
+    whole = [ragged(rng, samples, shapes) for samples in (24, n)]
     for side in whole:
         (one,) = side.layers
         for i in range(3, len(side), 7):
@@ -86,9 +97,9 @@ def test_an_entry_depends_on_its_two_samples_alone(backend: str, rng: np.random.
                 one.gradients[first + 1] = -one.gradients[first] * (1 - 1e-3)
     got = kernels.grad_products(*whole, tol=TOL, backend=backend)
     part = kernels.grad_products(
-        whole[0].samples(5, 20), whole[1].samples(33, 500), tol=TOL, backend=backend
+        whole[0].samples(5, 20), whole[1].samples(33, n - 60), tol=TOL, backend=backend
     )
-    assert (part == got[5:20, 33:500]).all()
+    assert (part == got[5:20, 33 : n - 60]).all()
 
 
 def test_coarse_products_are_taken(rng: np.random.Generator) -> None:
@@ -106,14 +117,107 @@ def test_coarse_products_are_taken(rng: np.random.Generator) -> None:
     assert 1e-4 > off[1e-3].max() > 1e-6 > off[1e-4].max()
 
 
+def cut_tokens(rng: np.random.Generator, samples: int) -> Factors:
+    """One layer with samples of one token, of many in disorder, and of two that all but cancel."""
+    (one,) = ragged(rng, samples, [(6, 70, 40, True)]).layers
+    for i in range(0, samples, 5):
+        first, last = one.offsets[i], one.offsets[i + 1]
+        one.gradients[first + 1 : last] = 0
+    for i in range(3, samples, 4):
+        first, last = one.offsets[i], one.offsets[i + 1]
+        if last - first >= 2:
+            one.inputs[first + 1] = one.inputs[first]
+            one.gradients[first + 1] = -one.gradients[first] * np.float32(1 - 0.1 ** (i % 5))
+            one.gradients[first + 2 : last] = 0
+    return Factors((one,))
+
+
+def card_bound(queries: Factors, points: Factors, parts: int) -> np.ndarray:
+    """sum over layers of eps nu_i nu_j: see csrc/kernels/grad_dot/card.hpp."""
+    out = 0.0
+    for x, y in zip(queries.layers, points.layers, strict=True):
+        r, u = 2.0**-8, 2.0**-24
+        left = {1: 2 * r + r**2, 2: 3.01 * r**2, 3: 4.03 * r**3}[parts]
+        stages = [max(1, -(-np.shape(of)[1] // 32)) for of in (x.inputs, x.gradients)]
+        assert max(stages) <= 128
+        e = [(1 + left) * (1 + 42 * 2.0**-23 + (s + 16) * u) - 1 for s in stages]
+        nu = []
+        for side in (x, y):
+            a = (np.asarray(side.inputs, np.float64) ** 2).sum(1) + side.bias
+            g = (np.asarray(side.gradients, np.float64) ** 2).sum(1)
+            ends = np.concatenate([[0.0], np.cumsum(np.sqrt(a * g))])[side.offsets]
+            nu.append(np.diff(ends))
+        out = out + ((1 + e[0]) * (1 + e[1]) - 1) * np.outer(*nu)
+    return np.asarray(out)
+
+
+@pytest.mark.parametrize("tol", [0.3, 0.03, 1e-3, 1e-4])
+def test_a_card_takes_as_few_parts_as_it_proves(tol: float, rng: np.random.Generator) -> None:
+    """Each way for some pair, its error within the bound of that way, most far below the next."""
+    card = "cuda-emulated"
+    queries, points = cut_tokens(rng, 24), cut_tokens(rng, 60)
+    want = reference.grad_dot(queries.layers, points.layers)
+    scale = np.outer(norms(queries), norms(points))
+    got = kernels.grad_products(queries, points, tol=tol, backend=card)
+    plain = kernels.grad_products(queries, points, backend=card)
+    indices = np.tile(np.arange(60), (24, 1))
+    exact = _core.grad_dot_listed(*factor_sides(queries, points), indices, card, 2)
+    assert_within(got, want, tol * scale + 1e-300)
+    # Bounds apart enough to say which way was taken; the compiled ones allow half as much again.
+    bound = {parts: card_bound(queries, points, parts) for parts in (1, 2, 3)}
+    live, error = scale > 0, np.abs(got - want)
+    first = 1 if tol > 0.02 else 2
+    coarse = live & (bound[first] * 1.5 <= tol * scale)
+    fine = live & (bound[first] > tol * scale) & (bound[3] * 1.5 <= tol * scale)
+    never = bound[3] > tol * scale
+    assert (error[coarse] <= bound[first][coarse]).all()
+    assert (error[fine] <= bound[2][fine]).all()
+    if tol > 1e-4:
+        assert coarse.sum() > 100
+        assert (got[coarse] != plain[coarse]).mean() > 0.9
+        assert np.median(error[coarse]) > 10 * np.median(np.abs(plain - want)[coarse])
+    else:
+        assert (got[fine] == plain[fine]).all()
+        assert fine.sum() > 100
+    assert never.any() or tol > 0.01
+    assert (got[never] == exact[never]).all()
+    both = kernels.grad_products(queries, queries, tol=tol, backend=card)
+    square = kernels.grad_dot(queries, queries, symmetric=True, tol=tol, backend=card)
+    assert (square == square.T).all()
+    assert (np.triu(square) == np.triu(both.astype(np.float32))).all()
+
+
+@pytest.mark.parametrize("tol", [None, 1e-3])
+def test_a_card_loses_no_token_of_any_size(tol: float | None, rng: np.random.Generator) -> None:
+    """Inputs and gradients over all of float32, whose products are of one size or of many."""
+    sides = []
+    for n in (7, 20):
+        (one,) = ragged(rng, n, [(6, 40, 20, False)]).layers
+        a, g = (rng.integers(-110, 110, (len(one.inputs), 1)) for _ in range(2))
+        g[::2] = -a[::2] + rng.integers(-3, 4, a[::2].shape)
+        g[::11] = a[::13] = 0
+        with np.errstate(under="ignore"):
+            inputs, gradients = (
+                (v * 2.0**e).astype(np.float32) for v, e in ((one.inputs, a), (one.gradients, g))
+            )
+        gradients[::11] = 0
+        inputs[::13] = 0
+        sides.append(Factors((one._replace(inputs=inputs, gradients=gradients),)))
+    want = reference.grad_dot(sides[0].layers, sides[1].layers)
+    got = kernels.grad_products(*sides, tol=tol, backend="cuda-emulated")
+    assert_within(got, want, (tol or 1e-6) * np.outer(norms(sides[0]), norms(sides[1])) + 1e-300)
+
+
+@pytest.mark.card
 def test_symmetric_equals_rectangular(backend: str, rng: np.random.Generator) -> None:
-    points = ragged(rng, 700, [(2, 70, 30, True)])
+    points = ragged(rng, some(backend, 700, 60), [(2, 70, 30, True)])
     got = kernels.grad_dot(points, points, symmetric=True, tol=TOL, backend=backend)
     assert (got == got.T).all()
     both = kernels.grad_dot(points, points, tol=TOL, backend=backend)
     assert_within(got, both, 2 * allowed(points, points))
 
 
+@pytest.mark.card
 def test_cosines_and_parts(backend: str, rng: np.random.Generator) -> None:
     queries, points = ragged(rng, 12), ragged(rng, 30)
     live = np.outer(norms(queries), norms(points))
@@ -127,6 +231,7 @@ def test_cosines_and_parts(backend: str, rng: np.random.Generator) -> None:
         assert_within(got, want, allowed(one, other) * (1 + 1e-6) + 1e-30)
 
 
+@pytest.mark.card
 def test_float64_factors_stay_exact(backend: str, rng: np.random.Generator) -> None:
     queries, points = (factors(rng, n, SHAPES, ragged=True) for n in (9, 30))
     got = kernels.grad_dot(queries, points, tol=TOL, backend=backend)
@@ -134,6 +239,7 @@ def test_float64_factors_stay_exact(backend: str, rng: np.random.Generator) -> N
     assert_within(got, want, allowed(queries, points, 1e-13))
 
 
+@pytest.mark.card
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_stays_where_it_is(
     backend: str, bad: float, rng: np.random.Generator

@@ -6,25 +6,56 @@
 // sums stay in registers and in shared memory, are multiplied there, summed over the tokens of each
 // pair and added to float64. Nothing of size tokens x tokens reaches the card's memory.
 //
-// Precision  float32, bytes: bfloat16 thrice, x = x1 + x2 + x3 exactly to 2^-24, six of the nine
-//            products on tensor cores, the small ones summed first; 32 features are one sum of
-//            float32, of these at most kChain are another one, and of the narrower of the two
-//            products all, at most kCardWidth / 32; at most 8 x 8 tokens in float32
-//              |error| <= about 1e-6 |G_i| |G_j|
+// Precision  float32, bytes: bfloat16 in n parts, x = x_1 + .. + x_n + e, each what the earlier
+// ones
+//            leave, rounded; 1, 3 or 6 of their products on tensor cores, x_1 y_1 | x_1 y_2 + x_2
+//            y_1 | x_2 y_2 + x_1 y_3 + x_3 y_1, the small ones summed first; kCardStage features
+//            are one sum of float32, of these at most kCardChain are another one, and of the
+//            narrower of the two products all, at most kCardWidth / kCardStage; at most 8 x 8
+//            tokens in float32
+//              3: |error| <= about 1e-6 |G_i| |G_j|
+//              2: |error| <= 1.2e-4 nu_i nu_j     1: 1.6e-2 nu_i nu_j     see below
 //            float64: float64 throughout
-// Cost       2 T_i T_j (d + p) flops per pair and layer, six times that on tensor cores; bytes:
-// each
-//            packed factor once per `tile` tokens of the other side, from the second-level cache
+// Cost       2 T_i T_j (d + p) flops per pair and layer, as many times that on tensor cores as
+//            there are products; bytes: each packed factor once per `tile` tokens of the other
+//            side, from the second-level cache
+//
+// The error of an inner product, relative to |x| |y|; with r = 2^-8 a part is off by at most r |x|,
+// entry by entry, |x_m| <= r^(m - 1) (1 + r) |x|, |e| <= r^n |x|.
+//
+//   left out  1:  e.y + (x - e).e'                               <= (2 r + r^2) |x| |y|
+//             2:  e.y + (x - e).e' + x_2.y_2                     <= 3.01 r^2
+//             3:  e.y + (x - e).e' + x_2.y_3 + x_3.y_2 + x_3.y_3  <= 4.03 r^3
+//   cores     a sum of 16 products and what was there takes at most two steps, each of which aligns
+//             8 or more numbers to the largest one and cuts off below 2^-23 of it: 10 cuts for 8
+//             features, of the x_1 y_1 of a stage 40 2^-23 sum |x_c y_c|, of the small ones, which
+//             are below 2^-7 of it, 2 2^-23. kCardCut allows for 64
+//   float32   a sum of s stages rounds s - 1 times at most, of chains each and all; the bias, the
+//             product of both and 8 x 8 tokens 16 times: 2^-24 each
+//
+// e_a and e_g, of both, make eps = (1 + e_a) (1 + e_g) - 1 of nu_i nu_j: see GradDotPairKernel.
+// What underflows after the scales is below 2^-80 of that.
 #pragma once
 
 #include "kernels/device/card.hpp"
 #include "kernels/grad_dot/grad_dot.hpp"
+#include "math/formula.hpp"
 
 namespace genmem {
 
 // Features that the narrower of d and p may have where floats are multiplied in float32: within
 // error bounds that are proven for chains of the processor.
 inline constexpr int64_t kCardWidth = 32768;
+
+inline constexpr int kCardParts = 3;        // that a float is split into
+inline constexpr int64_t kCardStage = 32;   // features of one sum
+inline constexpr int64_t kCardChain = 128;  // stages
+inline constexpr double kCardLeftOut[] = {0x1.01p-7, 0x1.82p-15, 0x1.02p-22};  // of 1, 2, 3 parts
+inline constexpr double kCardCut = 64 * 0x1p-23;
+
+static GENMEM_FORMULA int64_t card_stages(int64_t cols) {
+  return cols > 0 ? (cols + kCardStage - 1) / kCardStage : 1;
+}
 
 // Consecutive samples of one side in one layer.
 struct CardTokens {
@@ -38,6 +69,7 @@ struct CardTokens {
   const int64_t* groups;  // (group_count + 1,) bounds in samples: at most `tile` samples and tokens
   int64_t group_count;    // each, or one longer sample
   int64_t origin;         // the sample whose products are in row, or column, 0 of the answer
+  const double* ratio = nullptr;  // (samples,) see CardTokenProducts
 };
 
 // out[i - x.origin][j - y.origin] += the products of the samples in the groups, in one layer.
@@ -48,6 +80,10 @@ struct CardTokenProducts {
   int64_t x_sample, y_sample;
   double* out;
   int64_t out_stride;
+  int parts = kCardParts;  // that are multiplied, where there are any
+  // Where both sides have ratios, products with above < x.ratio[i] y.ratio[j] <= upto alone: the
+  // bound of their error relative to |G_i| |G_j|. A block of threads without any ends at once.
+  double above = 0.0, upto = 0.0;
 };
 
 struct CardTokenKernel {

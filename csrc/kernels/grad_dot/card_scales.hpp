@@ -10,10 +10,8 @@
 
 namespace genmem::GENMEM_ISA {
 
-inline constexpr int kParts = 3;
-inline constexpr int kStage = 32;                        // features of one sum
-inline constexpr int kStageBytes = kParts * kStage * 2;  // of a token: part by part
-inline constexpr int kStreamWarps = 8;                   // of a block that streams rows
+inline constexpr int kStageBytes = kCardParts * kCardStage * 2;  // of a token: part by part
+inline constexpr int kStreamWarps = 8;                           // of a block that streams rows
 
 template <class T>
 GENMEM_DEVICE T bits_of(const Matrix& m, int64_t row, int64_t col) {
@@ -60,7 +58,7 @@ GENMEM_DEVICE int row_exponent(const Matrix& m, int64_t row) {
 struct ScaleParams {
   CardTokens tokens;
   bool bias;
-  int limit;  // of exponents: 126 for float32, 500 for float64
+  int limit;  // of exponents: 126 for float32, 500 for float64; twice as much of a token's two
 };
 
 GENMEM_DEVICE int within(int e, int limit) { return e > limit ? limit : e < -limit ? -limit : e; }
@@ -82,13 +80,17 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kStreamWarps* device::kWarp, 3) scale_tokens(Sc
     most = both > most ? both : most;
     if ((token - first) % device::kWarp == device::lane()) {
       p.tokens.input_scale[token] = static_cast<double>(a);
+      p.tokens.gradient_scale[token] = live ? 1.0 : 0.0;
     }
   }
   if (most == kZeros) most = 0;
   for (int64_t token = first + device::lane(); token < end; token += device::kWarp) {
     const int a = static_cast<int>(p.tokens.input_scale[token]);
     p.tokens.input_scale[token] = two_to(-a);
-    p.tokens.gradient_scale[token] = a - most < -p.limit ? 0.0 : two_to(within(a - most, p.limit));
+    // Of a token without a product, zeros: a power of two beside them may be beyond the type. With
+    // any smaller one than the limit allows, a token is below 2^-limit of another one.
+    const bool counts = p.tokens.gradient_scale[token] != 0.0 && a - most >= -2 * p.limit;
+    p.tokens.gradient_scale[token] = counts ? two_to(a - most) : 0.0;
   }
   if (device::lane() == 0) p.tokens.unscale[sample] = two_to(most);
 }
@@ -109,14 +111,13 @@ GENMEM_DEVICE uint32_t nearest_bf16(float x) {
 
 // A warp for each token: 32 features at a time, each split into what the parts before it leave.
 GENMEM_DEVICE void split_row(const Matrix& m, int64_t row, double scale, uint16_t* to) {
-  const float by = static_cast<float>(scale);
-  const int64_t padded = m.cols > 0 ? (m.cols + kStage - 1) / kStage * kStage : kStage;
-  for (int64_t c = device::lane(); c < padded; c += device::kWarp, to += kParts * kStage) {
+  const int64_t padded = card_stages(m.cols) * kCardStage;
+  for (int64_t c = device::lane(); c < padded; c += device::kWarp, to += kCardParts * kCardStage) {
     float x = 0.0f;
-    if (c < m.cols) x = static_cast<float>(entry(m, row, c)) * by;
-    for (int part = 0; part < kParts; ++part) {
+    if (c < m.cols) x = static_cast<float>(entry(m, row, c) * scale);
+    for (int part = 0; part < kCardParts; ++part) {
       const uint32_t half = nearest_bf16(x);
-      to[part * kStage + device::lane()] = static_cast<uint16_t>(half);
+      to[part * kCardStage + device::lane()] = static_cast<uint16_t>(half);
       x -= from_bits(half << 16);
     }
   }
@@ -127,8 +128,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kStreamWarps* device::kWarp, 3) split_tokens(Sc
   const TokenLayer& layer = p.tokens.layer;
   if (token >= layer.inputs.rows) return;
   const auto part_row = [token](void* parts, int64_t cols) {
-    const int64_t stages = cols > 0 ? (cols + kStage - 1) / kStage : 1;
-    return static_cast<uint16_t*>(parts) + token * stages * (kStageBytes / 2);
+    return static_cast<uint16_t*>(parts) + token * card_stages(cols) * (kStageBytes / 2);
   };
   split_row(layer.inputs, token, p.tokens.input_scale[token],
             part_row(p.tokens.input_parts, layer.inputs.cols));

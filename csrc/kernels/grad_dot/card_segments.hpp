@@ -1,6 +1,8 @@
 // Sums over the tokens of each pair of samples, of a tile of products in shared memory.
 #pragma once
 
+#include <math.h>
+
 #include "kernels/device/device.hpp"
 #include "kernels/grad_dot/card.hpp"
 
@@ -61,6 +63,13 @@ GENMEM_DEVICE void describe_row(const CardTokens& tokens, int64_t group, const T
   side.run[row] = static_cast<uint8_t>(length);
 }
 
+// Whether the product of two samples is of those that a tolerance leaves to this call.
+GENMEM_DEVICE bool taken(const CardTokenProducts& p, int64_t i, int64_t j) {
+  if (!p.x.ratio) return true;
+  const double ratio = p.x.ratio[i] * p.y.ratio[j];
+  return ratio > p.above && ratio <= p.upto;
+}
+
 // Runs of columns, then runs of rows, each into its first place; then pairs of samples, in float64.
 // Every thread of the block; the tile has been written behind a barrier.
 template <class T, int kSide>
@@ -95,6 +104,7 @@ GENMEM_DEVICE void add_segments(const CardTokenProducts& p, int64_t x_group, int
   const int pairs = static_cast<int>(p.x.groups[x_group + 1] - x_sample) * columns;
   for (int pair = device::thread(); pair < pairs; pair += device::threads()) {
     const int64_t i = x_sample + pair / columns, j = y_sample + pair % columns;
+    if (!taken(p, i, j)) continue;
     const auto place = [](int64_t token, int64_t first, int count) {
       const int64_t at = token - first;
       return at < 0 ? 0 : at > count ? count : static_cast<int>(at);
@@ -113,9 +123,36 @@ GENMEM_DEVICE void add_segments(const CardTokenProducts& p, int64_t x_group, int
   }
 }
 
-// Whether the products of two groups are wanted.
+// The ratios of a group's samples, by a warp.
+struct Ratios {
+  double least, most;
+};
+GENMEM_DEVICE Ratios ratios_of(const CardTokens& tokens, int64_t group) {
+  Ratios all{HUGE_VAL, 0.0};
+  for (int64_t i = tokens.groups[group] + device::lane(); i < tokens.groups[group + 1];
+       i += device::kWarp) {
+    const double ratio = tokens.ratio[i];
+    all.least = ratio < all.least ? ratio : all.least;
+    all.most = ratio > all.most ? ratio : all.most;
+  }
+  for (int mask = device::kWarp / 2; mask > 0; mask /= 2) {
+    const double least = device::shuffle_xor(all.least, mask);
+    const double most = device::shuffle_xor(all.most, mask);
+    all.least = least < all.least ? least : all.least;
+    all.most = most > all.most ? most : all.most;
+  }
+  return all;
+}
+
+// Whether any product of two groups is wanted; every lane of a warp. A ratio without a value, 0
+// times infinity, rules nothing out.
 GENMEM_DEVICE bool wanted(const CardTokenProducts& p, int64_t x_group, int64_t y_group) {
-  return !p.triangle || p.x_sample + p.x.groups[x_group] < p.y_sample + p.y.groups[y_group + 1];
+  if (p.triangle && p.x_sample + p.x.groups[x_group] >= p.y_sample + p.y.groups[y_group + 1]) {
+    return false;
+  }
+  if (!p.x.ratio) return true;
+  const Ratios x = ratios_of(p.x, x_group), y = ratios_of(p.y, y_group);
+  return !(x.most * y.most <= p.above) && !(x.least * y.least > p.upto);
 }
 
 }  // namespace genmem::GENMEM_ISA

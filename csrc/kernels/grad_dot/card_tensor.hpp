@@ -1,5 +1,5 @@
-// Token products on tensor cores: 128 rows against 128 columns, floats split into bfloat16; see
-// tiles.hpp for the six products and card.hpp for the rest.
+// Token products on tensor cores: 128 rows against 128 columns, of the first kOf parts of bfloat16
+// that floats were split into; see card.hpp.
 #pragma once
 
 #include "kernels/grad_dot/card_scales.hpp"
@@ -8,20 +8,20 @@
 namespace genmem::GENMEM_ISA {
 
 // A tile of 128 x 128 for 16 warps, 32 x 32 each. Of each stage of 32 features, 256 tokens come to
-// shared memory while the stage before is multiplied: 16 bytes a clock and multiprocessor at half a
-// product of bfloat16 a clock, which is what the second-level cache can bring.
+// shared memory while the stage before is multiplied. Of three parts, at half of the tensor cores'
+// speed, these are 16 bytes a clock and multiprocessor, which is what the second-level cache can
+// bring; of two parts 21, of one 32: then the cache sets the pace.
 struct Tensor {
   static constexpr int kSide = 128;
   static constexpr int kThreads = 512;
-  static constexpr int kRowBytes = kStage * 2;              // of one part
+  static constexpr int kRowBytes = kCardStage * 2;          // of one part
   static constexpr int kPartBytes = 2 * kSide * kRowBytes;  // rows, then columns
-  static constexpr int kBufferBytes = kParts * kPartBytes;
-  static constexpr int64_t kShared = 2 * kBufferBytes + kSide * kSide * 4 + 2 * kSide * (4 + 1);
 };
-
-GENMEM_DEVICE int stages_of(int64_t cols) {
-  return cols > 0 ? static_cast<int>((cols + kStage - 1) / kStage) : 1;
-}
+template <int kOf>
+inline constexpr int kBufferBytes = kOf * Tensor::kPartBytes;
+template <int kOf>
+inline constexpr int64_t kTensorShared =
+    2 * kBufferBytes<kOf> + Tensor::kSide * Tensor::kSide * 4 + 2 * Tensor::kSide * (4 + 1);
 
 // Rows of 64 bytes, their four pieces exchanged by turns: eight rows at one piece are in all banks.
 GENMEM_DEVICE int piece_at(int row, int piece) {
@@ -49,11 +49,12 @@ GENMEM_DEVICE Place own_place() {
 
 // One stage of both sides of a tile, on its way to a buffer: of a part, four threads bring the 64
 // bytes of a token.
+template <int kOf>
 GENMEM_DEVICE void fetch_stage(char* buffer, const Place& place, const char* x, bool x_inside,
                                const char* y, bool y_inside) {
   char* const to = buffer + piece_at(place.token, place.piece);
   GENMEM_UNROLL
-  for (int part = 0; part < kParts; ++part) {
+  for (int part = 0; part < kOf; ++part) {
     device::copy_async(to + part * Tensor::kPartBytes, x + part * Tensor::kRowBytes, x_inside);
     device::copy_async(to + part * Tensor::kPartBytes + Tensor::kSide * Tensor::kRowBytes,
                        y + part * Tensor::kRowBytes, y_inside);
@@ -79,25 +80,35 @@ GENMEM_DEVICE void multiply(Sums& sums, const Operand& a, const Operand& b) {
   }
 }
 
-// The small products of both halves first, in an order in which each differs from the one before
-// in one operand.
+// One stage. The small products of both halves first, in an order in which most differ from the one
+// before in one operand.
+template <int kOf>
 GENMEM_DEVICE void multiply_stage(Sums& sums, const char* buffer, const Place& place) {
   Operand a, b;
   GENMEM_UNROLL
   for (int half = 0; half < 2; ++half) {
     const char* const rows = buffer + (place.rows ^ half * kLater);
     const char* const columns = buffer + (place.columns ^ half * kLater);
-    load(a, rows + 2 * Tensor::kPartBytes);
-    load(b, columns);
-    multiply(sums, a, b);
-    load(a, rows + Tensor::kPartBytes);
-    multiply(sums, a, b);
-    load(b, columns + Tensor::kPartBytes);
-    multiply(sums, a, b);
-    load(a, rows);
-    multiply(sums, a, b);
-    load(b, columns + 2 * Tensor::kPartBytes);
-    multiply(sums, a, b);
+    if (kOf == 3) {
+      load(a, rows + 2 * Tensor::kPartBytes);
+      load(b, columns);
+      multiply(sums, a, b);
+      load(a, rows + Tensor::kPartBytes);
+      multiply(sums, a, b);
+      load(b, columns + Tensor::kPartBytes);
+      multiply(sums, a, b);
+      load(a, rows);
+      multiply(sums, a, b);
+      load(b, columns + 2 * Tensor::kPartBytes);
+      multiply(sums, a, b);
+    } else if (kOf == 2) {
+      load(a, rows + Tensor::kPartBytes);
+      load(b, columns);
+      multiply(sums, a, b);
+      load(a, rows);
+      load(b, columns + Tensor::kPartBytes);
+      multiply(sums, a, b);
+    }
   }
   GENMEM_UNROLL
   for (int half = 0; half < 2; ++half) {
@@ -131,7 +142,7 @@ struct TileParts {
 
 GENMEM_DEVICE TileParts tile_parts(const void* x, int64_t x_token, const void* y, int64_t y_token,
                                    int64_t cols) {
-  const int stages = stages_of(cols);
+  const int stages = static_cast<int>(card_stages(cols));
   const int64_t bytes = static_cast<int64_t>(stages) * kStageBytes;
   return {static_cast<const char*>(x) + x_token * bytes,
           static_cast<const char*>(y) + y_token * bytes, stages};
@@ -139,7 +150,7 @@ GENMEM_DEVICE TileParts tile_parts(const void* x, int64_t x_token, const void* y
 
 // One product, over d or over p: take(sums, whether the first) gets the sums of every kStages
 // stages, in which those of each stage were added.
-template <int kStages, class Take>
+template <int kOf, int kStages, class Take>
 GENMEM_DEVICE void each_chain(const TileParts& parts, char* buffers, const Place& place,
                               int x_count, int y_count, const Take& take) {
   const bool live = place.row < x_count && place.column < y_count;
@@ -148,7 +159,7 @@ GENMEM_DEVICE void each_chain(const TileParts& parts, char* buffers, const Place
       static_cast<int64_t>(place.token) * parts.stages * kStageBytes + place.piece * 16;
   const char* x = parts.x + (x_inside ? at : 0);
   const char* y = parts.y + (y_inside ? at : 0);
-  fetch_stage(buffers, place, x, x_inside, y, y_inside);
+  fetch_stage<kOf>(buffers, place, x, x_inside, y, y_inside);
   Sums total = {};
   for (int stage = 0; stage < parts.stages; ++stage) {
     device::wait_copies<0>();
@@ -156,12 +167,12 @@ GENMEM_DEVICE void each_chain(const TileParts& parts, char* buffers, const Place
     if (stage + 1 < parts.stages) {
       x += kStageBytes;
       y += kStageBytes;
-      fetch_stage(buffers + (stage + 1) % 2 * Tensor::kBufferBytes, place, x, x_inside, y,
-                  y_inside);
+      fetch_stage<kOf>(buffers + (stage + 1) % 2 * kBufferBytes<kOf>, place, x, x_inside, y,
+                       y_inside);
     }
     if (!live) continue;
     Sums sums = {};
-    multiply_stage(sums, buffers + stage % 2 * Tensor::kBufferBytes, place);
+    multiply_stage<kOf>(sums, buffers + stage % 2 * kBufferBytes<kOf>, place);
     each_sum(place, [&](int m, int n, int r, int, int) { total[m][n][r] += sums[m][n][r]; });
     if ((stage + 1) % kStages != 0 && stage + 1 < parts.stages) continue;
     take(total, stage < kStages);
@@ -170,12 +181,13 @@ GENMEM_DEVICE void each_chain(const TileParts& parts, char* buffers, const Place
   device::barrier();
 }
 
+template <int kOf>
 GENMEM_KERNEL void GENMEM_BLOCKS(Tensor::kThreads, 1) add_tensor_products(CardTokenProducts p) {
   const int64_t x_group = device::block_y(), y_group = device::block_x();
   if (!wanted(p, x_group, y_group)) return;
   char* const buffers = device::shared_memory();
   const Plane<float, Tensor::kSide> plane{
-      reinterpret_cast<float*>(buffers + 2 * Tensor::kBufferBytes)};
+      reinterpret_cast<float*>(buffers + 2 * kBufferBytes<kOf>)};
   float* const bias = plane.at + Tensor::kSide * Tensor::kSide;
   uint8_t* const runs = reinterpret_cast<uint8_t*>(bias + 2 * Tensor::kSide);
   TileSide<float> x{0, 0, bias, runs}, y{0, 0, bias + Tensor::kSide, runs + Tensor::kSide};
@@ -202,14 +214,14 @@ GENMEM_KERNEL void GENMEM_BLOCKS(Tensor::kThreads, 1) add_tensor_products(CardTo
                       : tile_parts(p.x.gradient_parts, x.first, p.y.gradient_parts, y.first,
                                    p.x.layer.gradients.cols);
       };
-      each_chain<kChain>(parts_of(inputs_first), buffers, place, x.count, y.count,
-                         [&](Sums& sums, bool begins) {
-                           each_sum(place, [&](int m, int n, int r, int i, int j) {
-                             const float bias_of = inputs_first ? x.bias[i] * y.bias[j] : 0.0f;
-                             plane.of(i, j) = sums[m][n][r] + (begins ? bias_of : plane.of(i, j));
-                           });
-                         });
-      each_chain<kCardWidth / kStage>(
+      each_chain<kOf, kCardChain>(
+          parts_of(inputs_first), buffers, place, x.count, y.count, [&](Sums& sums, bool begins) {
+            each_sum(place, [&](int m, int n, int r, int i, int j) {
+              const float bias_of = inputs_first ? x.bias[i] * y.bias[j] : 0.0f;
+              plane.of(i, j) = sums[m][n][r] + (begins ? bias_of : plane.of(i, j));
+            });
+          });
+      each_chain<kOf, kCardWidth / kCardStage>(
           parts_of(!inputs_first), buffers, place, x.count, y.count, [&](Sums& sums, bool) {
             each_sum(place, [&](int m, int n, int r, int i, int j) {
               const float bias_of = inputs_first ? 0.0f : x.bias[i] * y.bias[j];

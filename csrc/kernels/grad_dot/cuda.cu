@@ -15,9 +15,7 @@ device::Shape streams(int64_t rows) {
   return {(rows + kStreamWarps - 1) / kStreamWarps, 1, kStreamWarps * device::kWarp, 0};
 }
 
-int64_t part_bytes(int64_t depth) {
-  return (depth > 0 ? (depth + kStage - 1) / kStage : 1) * kStageBytes;
-}
+int64_t part_bytes(int64_t depth) { return card_stages(depth) * kStageBytes; }
 int64_t no_parts(int64_t) { return 0; }
 
 const char* prepare_floats(const Queue& queue, const CardTokens& tokens, bool bias) {
@@ -34,9 +32,18 @@ const char* prepare_doubles(const Queue& queue, const CardTokens& tokens, bool b
                         ScaleParams{tokens, bias, kDoubleLimit});
 }
 
+template <int kOf>
+const char* add_parts(const Queue& queue, const CardTokenProducts& p) {
+  const device::Shape shape{p.y.group_count, p.x.group_count, Tensor::kThreads, kTensorShared<kOf>};
+  return device::launch(add_tensor_products<kOf>, shape, stream_of(queue), p);
+}
+
 const char* add_floats(const Queue& queue, const CardTokenProducts& p) {
-  const device::Shape shape{p.y.group_count, p.x.group_count, Tensor::kThreads, Tensor::kShared};
-  return device::launch(add_tensor_products, shape, stream_of(queue), p);
+  switch (p.parts) {
+    case 1: return add_parts<1>(queue, p);
+    case 2: return add_parts<2>(queue, p);
+    default: return add_parts<kCardParts>(queue, p);
+  }
 }
 
 const char* add_doubles(const Queue& queue, const CardTokenProducts& p) {
