@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +135,12 @@ def test_orthogonal_factors_give_zero(backend: str) -> None:
     assert (got == 2 * np.eye(4)).all()
 
 
+def plain(values: npt.ArrayLike, dtype: type = np.float32) -> Factors:
+    """Samples of one number: a product is that of two numbers."""
+    a = np.asarray(values, dtype)[:, None]
+    return Factors((LayerFactors("number", a, np.ones_like(a), np.arange(len(a) + 1), False),))
+
+
 class TestTopK:
     @pytest.mark.card
     def test_equals_sorting(self, backend: str, rng: np.random.Generator) -> None:
@@ -160,6 +167,52 @@ class TestTopK:
             )
             order = np.argsort(sign * full, axis=1, kind="stable")[:, :700]
             assert (got.indices == order).all()
+
+    @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)], ids=["up", "down"])
+    @pytest.mark.parametrize("k", [1, 3, 300, 1100])
+    def test_a_card_keeps_them_across_its_lists(
+        self, k: int, order: slice, rng: np.random.Generator
+    ) -> None:
+        """Scores that rise or fall all the way, in runs of equal ones, beyond a section of 2048."""
+        values = (np.arange(2400) // 3 - 300)[order].astype(np.float32)
+        values[rng.integers(0, 2400, 200)] = values[:200]
+        queries, points = plain([1.0, -2.0, 0.0]), plain(values)
+        for largest in (True, False):
+            for screen in (False, True):
+                got = kernels.grad_dot(
+                    queries, points, k=k, largest=largest, screen=screen, backend="cuda-emulated"
+                )
+                full = np.outer([1.0, -2.0, 0.0], values)
+                ranks = np.argsort(-full if largest else full, axis=1, kind="stable")[:, :k]
+                assert (got.indices == ranks).all()
+                assert (got.scores == np.take_along_axis(full, ranks, axis=1)).all()
+
+    def test_a_card_counts_what_it_screens(self, rng: np.random.Generator) -> None:
+        """A row of one score all over is answered in float64, and no other."""
+        values = rng.standard_normal(1500).astype(np.float32)
+        sides = factor_sides(plain([0.0, 1.0, -3.0]), plain(values))
+        index, score, listed = _core.grad_dot_top(
+            *sides, 4, True, None, None, True, "cuda-emulated", 2
+        )
+        assert index[0].tolist() == [0, 1, 2, 3]
+        assert (score[1] == np.sort(values)[::-1][:4]).all()
+        assert 1500 < listed < 1600
+
+    @pytest.mark.card
+    def test_nan_and_infinity_come_first(self, backend: str) -> None:
+        """Of factors that nobody looked at."""
+        values = np.arange(50, dtype=np.float64)
+        values[[7, 11]], values[[5, 30]] = np.nan, (np.inf, -np.inf)
+        (q,), card = factor_sides(*[plain([1.0, 2.0], np.float64)] * 2)[0], (backend, 2)
+        layer = (values[:, None], np.ones((50, 1)), np.arange(51), False)
+        for screen in (False, True):
+            for largest, last in ((True, [5, 49]), (False, [30, 0])):
+                index, score, _ = _core.grad_dot_top(
+                    [q], [layer], 4, largest, None, None, screen, *card
+                )
+                assert (index == [[7, 11, *last]] * 2).all()
+                assert np.isnan(score[:, :2]).all()
+                assert not np.isnan(score[:, 2:]).any()
 
     @small
     @pytest.mark.parametrize("cosine", [False, True])

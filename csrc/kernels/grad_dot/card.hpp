@@ -111,11 +111,67 @@ struct CardTokenSizes {
   double* out;
 };
 
+// The strongest products of each row so far, of tiles of products that come in the order of their
+// columns. As integers whose order is that of the scores, a NaN above all:
+//
+//   keep    without a screen, scores above the k-th largest so far; with one, scores whose upper
+//           bound reaches the k-th largest lower bound. Appended to the row's list, and where that
+//           is full, what the raised limit rules out is forgotten: so k + kCardSpare entries do for
+//           any number of columns without a screen. With one, a row that does not fit is marked
+//           and left alone
+//   rank    of k entries each, the scores in order, ties to the lower index
+//   gather  the indices of the lists, one behind another
+//
+// Cost  keep reads the tile once, a warp for each row; a list that is cut takes 64 passes over it,
+//       of 8 bytes an entry from the first-level cache. rank compares each entry with each other
+struct CardKept {
+  uint64_t* low;    // (rows, capacity) of the score, or of its lower bound
+  uint64_t* high;   // the same of the upper bound; null without a screen
+  int64_t* at;      // (rows, capacity)
+  int* found;       // (rows,) entries; capacity + 1: lost
+  uint64_t* limit;  // (rows,)
+  int64_t capacity;
+};
+
+inline constexpr int64_t kCardStrongest = 1024;  // k up to which the card selects
+inline constexpr int64_t kCardSpare = 256;       // entries beyond k, or as many as k
+inline constexpr int64_t kCardMaybe = 1024;      // entries beyond 2 k of a screen
+
+struct CardStrongest {
+  const double* products;  // (rows, columns)
+  int64_t rows, columns;
+  int64_t first;                    // index of the first column
+  const double *x_scale, *y_scale;  // (rows,) and (columns,) factors of the products, or null
+  const double *x_bound, *y_bound;  // (rows,) and (columns,) whose product bounds the error; null
+  bool largest;                     // without a screen
+  bool last;                        // the lists are cut behind it
+  int64_t k;
+  CardKept kept;
+};
+
+struct CardRanked {
+  CardKept kept;  // cut, without a screen
+  int64_t rows, k;
+  bool largest;
+  int64_t* index;  // (rows, k)
+  double* score;   // (rows, k)
+};
+
+struct CardGathered {
+  CardKept kept;
+  int64_t rows;
+  const int64_t* bounds;  // (rows + 1,) of what each row has in `out`
+  int64_t* out;
+};
+
 struct CardGradDot {
   CardTokenKernel floats;   // no factor is float64, d or p is at most kCardWidth
   CardTokenKernel doubles;  // any factors
   const char* (*pairs)(const Queue&, const CardTokenPairs&);
   const char* (*sizes)(const Queue&, const CardTokenSizes&);
+  const char* (*keep)(const Queue&, const CardStrongest&);
+  const char* (*rank)(const Queue&, const CardRanked&);
+  const char* (*gather)(const Queue&, const CardGathered&);
 };
 
 namespace emulated {

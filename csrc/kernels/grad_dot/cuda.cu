@@ -1,4 +1,5 @@
 #include "kernels/grad_dot/card.hpp"
+#include "kernels/grad_dot/card_strongest.hpp"
 #include "kernels/grad_dot/card_tensor.hpp"
 #include "kernels/grad_dot/card_wide.hpp"
 
@@ -60,13 +61,33 @@ const char* sizes(const Queue& queue, const CardTokenSizes& p) {
   return device::launch(add_sizes, streams(p.samples), stream_of(queue), p);
 }
 
+device::Shape row_warps(int64_t rows) {
+  return {(rows + kRowWarps - 1) / kRowWarps, 1, kRowWarps * device::kWarp, 0};
+}
+
+const char* keep(const Queue& queue, const CardStrongest& p) {
+  return device::launch(p.kept.high ? keep_strongest<true> : keep_strongest<false>,
+                        row_warps(p.rows), stream_of(queue), p);
+}
+
+const char* rank(const Queue& queue, const CardRanked& p) {
+  return device::launch(rank_strongest, row_warps(p.rows), stream_of(queue), p);
+}
+
+const char* gather(const Queue& queue, const CardGathered& p) {
+  return device::launch(gather_kept, row_warps(p.rows), stream_of(queue), p);
+}
+
 }  // namespace
 
 const CardGradDot& card_grad_dot() {
   static const CardGradDot table{{Tensor::kSide, part_bytes, prepare_floats, add_floats},
                                  {Wide::kSide, no_parts, prepare_doubles, add_doubles},
                                  pairs,
-                                 sizes};
+                                 sizes,
+                                 keep,
+                                 rank,
+                                 gather};
   return table;
 }
 
