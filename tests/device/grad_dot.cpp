@@ -1,8 +1,11 @@
 // The kernels of grad_dot on the emulated card, called as the walk calls them, on arrays of exactly
 // their extent, against plain sums: ragged tokens, samples longer than a tile, samples without
-// tokens, widths around a stage, a bias or none.
+// tokens, widths around a stage, a bias or none; products of fewer parts, of some pairs alone; and
+// the strongest of rows, against sorting.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -138,12 +141,141 @@ double run(const std::vector<int64_t>& x_tokens, const std::vector<int64_t>& y_t
   return worst;
 }
 
+// Pairs that one call takes in one part, the next in two, then in three, and nobody: untouched.
+bool runs_by_ratio() {
+  std::mt19937 random(3);
+  const Queue queue{};
+  Side x({2, 1, 0, 130, 1}, 40, 3, random), y({1, 3, 1}, 40, 3, random);
+  const CardTokenKernel& kernel = emulated::card_grad_dot().floats;
+  CardTokens left = x.tokens(kernel, false), right = y.tokens(kernel, false);
+  const double none = HUGE_VAL;
+  const std::vector<double> x_ratio{1.0, 2.0, 0.0, 1.0, none}, y_ratio{1.0, 4.0, 0.0};
+  left.ratio = x_ratio.data();
+  right.ratio = y_ratio.data();
+  const int64_t m = x.samples(), n = y.samples();
+  std::vector<double> out(static_cast<size_t>(m * n), 0.0);
+  if (failed(kernel.prepare(queue, left, true)) || failed(kernel.prepare(queue, right, true)) ||
+      failed(kernel.add(queue, {left, right, true, false, 0, 0, out.data(), n, 1, -1.0, 1.0})) ||
+      failed(kernel.add(queue, {left, right, true, false, 0, 0, out.data(), n, 2, 1.0, 2.0})) ||
+      failed(kernel.add(queue, {left, right, true, false, 0, 0, out.data(), n, 3, 2.0, 4.0}))) {
+    return false;
+  }
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      const double ratio = x_ratio[static_cast<size_t>(i)] * y_ratio[static_cast<size_t>(j)];
+      const double got = out[static_cast<size_t>(i * n + j)], want = x.product(i, y, j, true);
+      const double unit = ratio <= 1.0 ? 5e-3 : ratio <= 2.0 ? 3e-5 : 2e-7;
+      if (!(ratio <= 4.0)
+              ? got != 0.0
+              : !(std::fabs(got - want) <= unit * x.norm(i, true) * y.norm(j, true) + 1e-300)) {
+        std::printf("error: pair %d, %d\n", static_cast<int>(i), static_cast<int>(j));
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+// Rows that rise, fall, are one number all over, or hold what is none, in tiles; of small lists.
+bool selects(bool screen, bool largest, int64_t k) {
+  const Queue queue{};
+  const CardGradDot& table = emulated::card_grad_dot();
+  const int64_t rows = 9, columns = 150, tile = 61, spare = screen ? 60 : 33;
+  const auto size = [](int64_t count) { return static_cast<size_t>(count); };
+  std::mt19937 random(11);
+  std::vector<double> score(size(rows * columns)), x_scale(size(rows)), y_scale(size(columns));
+  for (int64_t i = 0; i < rows; ++i) {
+    x_scale[size(i)] = i == 6 ? 0.0 : 0.5 + static_cast<double>(i % 2);
+    for (int64_t j = 0; j < columns; ++j) {
+      const double kinds[] = {static_cast<double>(j / 2), static_cast<double>(-j / 2), 1.0,
+                              static_cast<double>(random() % 9) - 4.0,
+                              j % 20 == 3 ? std::nan("")
+                              : j == 77   ? HUGE_VAL
+                                          : -1.0 - j % 5};
+      score[size(i * columns + j)] = kinds[i % 5];
+    }
+  }
+  for (double& by : y_scale) by = static_cast<double>(random() % 3);
+  const int64_t capacity = k + spare;
+  std::vector<uint64_t> low(size(rows * capacity)), high(size(screen ? rows * capacity : 0)),
+      limit(size(rows), 0);
+  std::vector<int64_t> at(size(rows * capacity)), index(size(rows * k));
+  std::vector<int> found(size(rows), 0);
+  std::vector<double> got(size(rows * k));
+  const std::vector<double> x_bound(size(rows), 0.25), y_bound(size(columns), 2.0);
+  const CardKept kept{
+      low.data(), screen ? high.data() : nullptr, at.data(), found.data(), limit.data(), capacity};
+  std::vector<double> part;
+  for (int64_t first = 0; first < columns; first += tile) {
+    const int64_t count = std::min(tile, columns - first);
+    part.clear();
+    for (int64_t i = 0; i < rows; ++i) {
+      const auto from = score.begin() + static_cast<std::ptrdiff_t>(i * columns + first);
+      part.insert(part.end(), from, from + static_cast<std::ptrdiff_t>(count));
+    }
+    if (failed(table.keep(
+            queue, {part.data(), rows, count, first, x_scale.data(), y_scale.data() + first,
+                    screen ? x_bound.data() : nullptr, screen ? y_bound.data() + first : nullptr,
+                    largest, first + tile >= columns, k, kept}))) {
+      return false;
+    }
+  }
+  std::vector<int64_t> bounds{0};
+  for (const int count : found) bounds.push_back(bounds.back() + (count > capacity ? 0 : count));
+  std::vector<int64_t> gathered(size(bounds.back()));
+  if (failed(table.gather(queue, {kept, rows, bounds.data(), gathered.data()})) ||
+      (!screen && failed(table.rank(queue, {kept, rows, k, largest, index.data(), got.data()})))) {
+    return false;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    const auto scaled = [&](int64_t j) {
+      return score[size(i * columns + j)] * (x_scale[size(i)] * y_scale[size(j)]);
+    };
+    std::vector<int64_t> order(size(columns));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      const bool strange = std::isnan(scaled(a)), other = std::isnan(scaled(b));
+      if (strange || other) return strange && !other;
+      return largest ? scaled(a) > scaled(b) : scaled(a) < scaled(b);
+    });
+    const auto mine = gathered.begin() + static_cast<std::ptrdiff_t>(bounds[size(i)]);
+    const auto last = gathered.begin() + static_cast<std::ptrdiff_t>(bounds[size(i + 1)]);
+    for (int64_t n = 0; n < k; ++n) {
+      const int64_t want = order[size(n)];
+      if (screen) {
+        if (found[size(i)] <= capacity && std::find(mine, last, want) == last) return false;
+        continue;
+      }
+      const double one = got[size(i * k + n)], other = scaled(want);
+      if (index[size(i * k + n)] != want) return false;
+      if (one != other && !(std::isnan(one) && std::isnan(other))) return false;
+    }
+  }
+  // Scores far apart are told apart, and those that are one are too many.
+  const auto lost = [&](int64_t row) { return found[size(row)] > capacity; };
+  return !screen || (lost(6) && !lost(largest ? 0 : 1));
+}
+
 }  // namespace
 
 }  // namespace genmem
 
 int main() {
   using genmem::run;
+  for (const bool largest : {false, true}) {
+    for (const int64_t k : {1, 40}) {
+      for (const bool screen : {false, true}) {
+        if (genmem::selects(screen, largest, k)) continue;
+        std::printf("wrong: %d strongest, largest %d, screen %d\n", static_cast<int>(k), largest,
+                    screen);
+        return 1;
+      }
+    }
+  }
+  if (!genmem::runs_by_ratio()) {
+    std::printf("wrong: products of some pairs\n");
+    return 1;
+  }
   double worst = 0.0;
   for (const bool wide : {false, true}) {
     worst = std::fmax(worst, run({3, 0, 9, 1}, {4, 0, 11}, 33, 5, true, wide));
