@@ -36,7 +36,7 @@ check() {
 
 check "tests of the card" "$python" -m pytest -q tests/gpu
 check "tests of the kernels" "$python" -m pytest -q tests/kernels -k "cuda and not emulated"
-small=("$python" -m pytest -q -x -p no:cacheprovider tests/gpu/test_tensors.py)
+small=("$python" -m pytest -q -x -p no:cacheprovider tests/gpu/test_tensors.py tests/gpu/test_grad_dot.py)
 check "memcheck" compute-sanitizer --tool memcheck --error-exitcode 1 "${small[@]}"
 check "racecheck" compute-sanitizer --tool racecheck --error-exitcode 1 "${small[@]}"
 printf '\n## Benchmarks\n\n' >>"$results"

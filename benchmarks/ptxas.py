@@ -56,12 +56,19 @@ SHARED = {
     "decide": 0,
     "put_log_density": 0,
     "add_gradient": 256 * 12 + 8 * 4,
-    "add_tensor_products": 2 * 3 * 256 * 64 + 128 * 128 * 4 + 256 * 5,  # stages, plane, tokens
+    # stages of one, two or three parts, plane, tokens
+    "add_tensor_products<1>": 2 * 1 * 256 * 64 + 128 * 128 * 4 + 256 * 5,
+    "add_tensor_products<2>": 2 * 2 * 256 * 64 + 128 * 128 * 4 + 256 * 5,
+    "add_tensor_products<3>": 2 * 3 * 256 * 64 + 128 * 128 * 4 + 256 * 5,
     "add_wide_products": 2 * 16 * 64 * 8 + 64 * 64 * 8 + 128 * 9,
     "add_pairs": 4 * 8,
     "add_sizes": 0,
     "scale_tokens": 0,
     "split_tokens": 0,
+    "keep_strongest<false>": 0,
+    "keep_strongest<true>": 0,
+    "rank_strongest": 0,
+    "gather_kept": 0,
 }
 
 

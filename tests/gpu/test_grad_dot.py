@@ -38,3 +38,37 @@ def test_the_strongest_are_those_of_float64(rng: np.random.Generator) -> None:
     got = kernels.grad_dot(queries, points, k=10, screen=True, backend="cuda")
     want = kernels.grad_dot(queries, points, k=10, screen=True)
     assert (got.indices == want.indices).all()
+
+
+@pytest.mark.parametrize("tol", [0.05, 1e-3, 1e-4])
+@pytest.mark.parametrize("case", LAYERS)
+def test_products_keep_a_tolerance(case: str, tol: float, rng: np.random.Generator) -> None:
+    m, n = SAMPLES[case]
+    queries, points = (
+        factors(rng, count, LAYERS[case], ragged=True, dtype=np.float32) for count in (m, n)
+    )
+    norms = [np.sqrt(kernels.grad_dot_diagonal(side, side)) for side in (queries, points)]
+    got = kernels.grad_products(queries, points, tol=tol, backend="cuda")
+    want = kernels.grad_products(queries, points)
+    assert (np.abs(got - want) <= (tol + 1e-6) * np.outer(*norms) + 1e-300).all()
+    part = kernels.grad_products(
+        queries.samples(1, m), points.samples(3, n - 2), tol=tol, backend="cuda"
+    )
+    assert (part == got[1:, 3 : n - 2]).all()
+
+
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize("k", [1, 10, 700, 1500])
+def test_the_strongest_are_those_of_all(k: int, largest: bool, rng: np.random.Generator) -> None:
+    """Ties and copies among them, beyond a section, on the card and for many on the host."""
+    layers = [(2, 30, 20, True)]
+    queries, points = (
+        factors(rng, count, layers, ragged=True, dtype=np.float32) for count in (40, 6000)
+    )
+    for part in (points.layers[0].inputs, points.layers[0].gradients):
+        part[3000:4000] = part[:1000]
+    full = kernels.grad_products(queries, points, backend="cuda")
+    got = kernels.grad_dot(queries, points, k=k, largest=largest, backend="cuda")
+    order = np.argsort(-full if largest else full, axis=1, kind="stable")[:, :k]
+    assert (got.indices == order).all()
+    assert (got.scores == np.take_along_axis(full, order, axis=1).astype(np.float32)).all()
