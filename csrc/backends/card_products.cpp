@@ -13,6 +13,9 @@ namespace {
 // Pairs that are computed at a time: 40 MiB of lists.
 constexpr std::size_t kPairsAtATime = std::size_t{1} << 20;
 
+// Sections of y that one of few samples of x is multiplied with at a time.
+constexpr std::int64_t kMostSections = 16;
+
 // Whether both sides are the same factors.
 bool same_sides(const std::vector<LayerPair>& layers) {
   const auto same = [](const Matrix& a, const Matrix& b) {
@@ -69,6 +72,11 @@ Sides::Sides(const OnCard& on, const Plan& plan, const std::vector<LayerPair>& l
       uploads_(factor_uploads(on, plan, layers)),
       use_(use),
       same_(same_sides(layers) && x_samples == y_samples) {
+  // Few queries: a tile of no more points would leave most of a card without work. Nor too many
+  // more, as nobody interrupts a tile.
+  const std::int64_t x_section = std::min(std::max<std::int64_t>(x_samples, 1), kSection);
+  if (!same_) y_section_ = kSection * std::min(kSection / x_section, kMostSections);
+  tile_ = x_section * std::min(std::max<std::int64_t>(y_samples, 1), y_section_);
   const std::int64_t bytes = on.room(plan.memory) / 4;
   x_spans_ = sample_spans(layers, true, x_samples, bytes, extra);
   y_spans_ = same_ ? x_spans_ : sample_spans(layers, false, y_samples, bytes);
@@ -82,7 +90,8 @@ const CardSamples& Sides::y(std::size_t number) {
 const Sides::Samples& Sides::at(Samples& held, Span span, bool x_side) {
   if (held && held->span().begin == span.begin) return held;
   held.reset();
-  held = std::make_unique<CardSamples>(on_, *uploads_, layers_, x_side, span, use_);
+  const std::int64_t section = x_side ? kSection : y_section_;
+  held = std::make_unique<CardSamples>(on_, *uploads_, layers_, x_side, span, use_, section);
   return held;
 }
 
@@ -120,9 +129,8 @@ bool each_tile(const Plan& plan, const std::vector<LayerPair>& layers, std::int6
                const TakeTile& take) {
   const OnCard on(plan);
   Sides sides(on, plan, layers, x_samples, y_samples, use);
-  const std::int64_t count = std::min(x_samples, kSection) * std::min(y_samples, kSection);
-  if (count == 0) return true;
-  ProductTile tiles[2] = {{on, count}, {on, count}};
+  if (x_samples == 0 || y_samples == 0) return true;
+  ProductTile tiles[2] = {{on, sides.tile()}, {on, sides.tile()}};
   int turn = 0;
   const auto one = [&](const Sections& sections) {
     tiles[turn].begin(layers, sections, triangle, tiers);

@@ -24,6 +24,8 @@ class Sides {
   const CardSamples& x(std::size_t number) { return *at(x_, x_spans_[number], true); }
   // Behind x.
   const CardSamples& y(std::size_t number);
+  // Products of the largest tile.
+  std::int64_t tile() const { return tile_; }
 
  private:
   using Samples = std::unique_ptr<CardSamples>;
@@ -34,6 +36,7 @@ class Sides {
   std::unique_ptr<Uploads> uploads_;
   SampleUse use_;
   bool same_;
+  std::int64_t y_section_ = kSection, tile_;
   std::vector<Span> x_spans_, y_spans_;
   Samples x_, y_;
 };

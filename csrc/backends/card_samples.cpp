@@ -30,15 +30,15 @@ constexpr std::int64_t aligned(std::int64_t bytes) { return (bytes + 15) / 16 * 
 // Appends the bounds of groups of samples for the tiles of a kernel, none of them across sections;
 // the first group of each section, and past the last one.
 std::vector<std::int64_t> append_groups(std::vector<std::int64_t>& bounds, std::int64_t samples,
-                                        std::int64_t tile) {
+                                        std::int64_t tile, std::int64_t section) {
   const auto at = [&](std::int64_t i) { return bounds[static_cast<std::size_t>(i)]; };
   std::vector<std::int64_t> first_group;
   std::int64_t groups = 0;
   for (std::int64_t first = 0; first < samples; ++groups) {
-    if (first % kSection == 0) first_group.push_back(groups);
+    if (first % section == 0) first_group.push_back(groups);
     bounds.push_back(first);
     std::int64_t end = first + 1;
-    while (end < samples && end % kSection != 0 && end - first < tile &&
+    while (end < samples && end % section != 0 && end - first < tile &&
            at(end + 1) - at(first) <= tile) {
       ++end;
     }
@@ -58,8 +58,8 @@ double wide_error_of(const LayerPair& layer) {
 }  // namespace
 
 CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<LayerPair>& layers,
-                         bool x_side, Span span, SampleUse use)
-    : on_(on), span_(span) {
+                         bool x_side, Span span, SampleUse use, std::int64_t section)
+    : on_(on), span_(span), section_(section) {
   const CardGradDot& table = *on.kernels().grad_dot;
   const std::int64_t samples = span.count();
   // Behind what the queue has not done with yet.
@@ -88,7 +88,7 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     std::vector<std::int64_t>& bounds = layer.bounds_read;
     for (std::int64_t i = span.begin; i <= span.end; ++i) bounds.push_back(side.offsets[i] - begin);
     const CardTokenKernel& kernel = token_kernel(on, pair);
-    layer.first_group = append_groups(bounds, samples, kernel.tile);
+    layer.first_group = append_groups(bounds, samples, kernel.tile, section);
     const auto count = static_cast<std::int64_t>(bounds.size());
     layer.bounds = std::make_unique<CardArray<std::int64_t>>(on, count);
     layer.bounds->upload(bounds.data(), count);
@@ -159,11 +159,11 @@ void CardSamples::find_bounds(const CardArray<double>& errors, const CardArray<d
 
 CardSamples::~CardSamples() { on_.card().wait(on_.queue()); }
 
-std::int64_t CardSamples::sections() const { return ceil_div(span_.count(), kSection); }
+std::int64_t CardSamples::sections() const { return ceil_div(span_.count(), section_); }
 
 Span CardSamples::section(std::int64_t number) const {
-  const std::int64_t begin = span_.begin + number * kSection;
-  return {begin, std::min(span_.end, begin + kSection)};
+  const std::int64_t begin = span_.begin + number * section_;
+  return {begin, std::min(span_.end, begin + section_)};
 }
 
 CardTokens CardSamples::tokens_of(std::int64_t section, std::size_t number) const {
@@ -172,7 +172,7 @@ CardTokens CardSamples::tokens_of(std::int64_t section, std::size_t number) cons
   CardTokens out = layer.tokens;
   out.groups += first;
   out.group_count = layer.first_group[static_cast<std::size_t>(section + 1)] - first;
-  out.origin = section * kSection;
+  out.origin = section * section_;
   return out;
 }
 

@@ -21,13 +21,14 @@ struct SampleUse {
   int parts = kCardParts;
 };
 
-// Products come to the host in tiles of a section by a section: 32 MiB.
+// Products come in tiles of a section by a section, of so many samples each, or of more of y where
+// those of x are fewer: 32 MiB.
 constexpr std::int64_t kSection = 2048;
 
 class CardSamples {
  public:
   CardSamples(const OnCard& on, Uploads& uploads, const std::vector<LayerPair>& layers, bool x_side,
-              Span span, SampleUse use);
+              Span span, SampleUse use, std::int64_t section = kSection);
   // Waits until the queue has read what the host holds for it.
   ~CardSamples();
   CardSamples(const CardSamples&) = delete;
@@ -35,7 +36,7 @@ class CardSamples {
 
   Span span() const { return span_; }
   const CardTokens& tokens(std::size_t layer) const { return layers_[layer]->tokens; }
-  // Samples come in sections of kSection; the last one may have fewer.
+  // Samples come in sections of `section`; the last one may have fewer.
   std::int64_t sections() const;
   Span section(std::int64_t number) const;
   CardTokens tokens_of(std::int64_t section, std::size_t layer) const;
@@ -59,6 +60,7 @@ class CardSamples {
 
   const OnCard& on_;
   Span span_;
+  std::int64_t section_;
   std::vector<std::unique_ptr<Layer>> layers_;
   // Behind the layers: sums of eps nu^2 and of |G|^2, then their roots.
   void find_bounds(const CardArray<double>& errors, const CardArray<double>* squares);

@@ -168,7 +168,7 @@ bool each_list(const Plan& plan, const std::vector<LayerPair>& layers, std::int6
   const SampleUse use = use_of(top);
   const std::int64_t held = capacity_of(top) * entry_bytes(top) + 16 * top.k;
   Sides sides(on, plan, layers, x_samples, y_samples, use, held);
-  CardArray<double> products(on, std::min(x_samples, kSection) * std::min(y_samples, kSection));
+  CardArray<double> products(on, sides.tile());
   const Scales x_scale(on, top.x_scale, x_samples), y_scale(on, top.y_scale, y_samples);
   // The host is one tile ahead at most: whoever interrupts does not wait for all.
   struct Marks {

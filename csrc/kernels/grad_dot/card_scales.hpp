@@ -58,7 +58,7 @@ GENMEM_DEVICE int row_exponent(const Matrix& m, int64_t row) {
 struct ScaleParams {
   CardTokens tokens;
   bool bias;
-  int limit;  // of exponents: 126 for float32, 500 for float64; twice as much of a token's two
+  int limit;  // of exponents: 126 for float32, 500 for float64
 };
 
 GENMEM_DEVICE int within(int e, int limit) { return e > limit ? limit : e < -limit ? -limit : e; }
@@ -86,11 +86,9 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kStreamWarps* device::kWarp, 3) scale_tokens(Sc
   if (most == kZeros) most = 0;
   for (int64_t token = first + device::lane(); token < end; token += device::kWarp) {
     const int a = static_cast<int>(p.tokens.input_scale[token]);
-    p.tokens.input_scale[token] = two_to(-a);
-    // Of a token without a product, zeros: a power of two beside them may be beyond the type. With
-    // any smaller one than the limit allows, a token is below 2^-limit of another one.
-    const bool counts = p.tokens.gradient_scale[token] != 0.0 && a - most >= -2 * p.limit;
-    p.tokens.gradient_scale[token] = counts ? two_to(a - most) : 0.0;
+    const bool live = p.tokens.gradient_scale[token] != 0.0, small = live && a - most < -p.limit;
+    p.tokens.input_scale[token] = two_to(small ? p.limit - most : -a);
+    p.tokens.gradient_scale[token] = live ? two_to(small ? -p.limit : a - most) : 0.0;
   }
   if (device::lane() == 0) p.tokens.unscale[sample] = two_to(most);
 }
@@ -111,10 +109,11 @@ GENMEM_DEVICE uint32_t nearest_bf16(float x) {
 
 // A warp for each token: 32 features at a time, each split into what the parts before it leave.
 GENMEM_DEVICE void split_row(const Matrix& m, int64_t row, double scale, uint16_t* to) {
+  const float by = static_cast<float>(scale);
   const int64_t padded = card_stages(m.cols) * kCardStage;
   for (int64_t c = device::lane(); c < padded; c += device::kWarp, to += kCardParts * kCardStage) {
     float x = 0.0f;
-    if (c < m.cols) x = static_cast<float>(entry(m, row, c) * scale);
+    if (c < m.cols) x = static_cast<float>(entry(m, row, c)) * by;
     for (int part = 0; part < kCardParts; ++part) {
       const uint32_t half = nearest_bf16(x);
       to[part * kCardStage + device::lane()] = static_cast<uint16_t>(half);

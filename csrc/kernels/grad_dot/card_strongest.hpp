@@ -10,6 +10,7 @@
 namespace genmem::GENMEM_ISA {
 
 inline constexpr int kRowWarps = 8;  // of a block
+inline constexpr int kAhead = 4;     // steps of a row that are on their way at once
 
 // Scores in an order of integers, the strongest last: a NaN above all, both zeros one.
 GENMEM_DEVICE uint64_t strength(double score) {
@@ -93,8 +94,25 @@ GENMEM_DEVICE void forget(KeptRow& row, int64_t k) {
   warp_barrier();
 }
 
+struct Bounds {
+  uint64_t low, high;
+};
+
+// Of a product, without a screen both of them its score.
 template <bool kScreen>
-GENMEM_KERNEL void GENMEM_BLOCKS(kRowWarps* device::kWarp, 4) keep_strongest(CardStrongest p) {
+GENMEM_DEVICE Bounds bounds_of(const CardStrongest& p, double product, double x_scale,
+                               double x_bound, int64_t j) {
+  const double by = p.y_scale ? x_scale * p.y_scale[j] : 1.0;
+  const double score = p.largest ? product * by : -(product * by);
+  if (!kScreen) return {strength(score), strength(score)};
+  const double bound = x_bound * p.y_bound[j] * by;
+  // A score without a value may be any.
+  if (!(score - bound <= score + bound)) return {0, UINT64_MAX};
+  return {strength(score - bound), strength(score + bound)};
+}
+
+template <bool kScreen>
+GENMEM_KERNEL void GENMEM_BLOCKS(kRowWarps* device::kWarp, 3) keep_strongest(CardStrongest p) {
   using namespace device;
   const int64_t i = block_x() * kRowWarps + warp();
   if (i >= p.rows) return;
@@ -105,32 +123,40 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kRowWarps* device::kWarp, 4) keep_strongest(Car
   warp_barrier();  // the count was read by all
   const double* const products = p.products + i * p.columns;
   const double x_scale = p.x_scale ? p.x_scale[i] : 1.0, x_bound = kScreen ? p.x_bound[i] : 0.0;
-  double next = lane() < p.columns ? products[lane()] : 0.0;  // on its way while one is looked at
+  // A later one that ties with the k-th is no stronger.
+  const auto matters = [&](const Bounds& of) {
+    return kScreen ? of.high >= row.limit : of.low > row.limit;
+  };
   for (int64_t first = 0; first < p.columns; first += kWarp) {
-    const int64_t j = first + lane();
-    const bool inside = j < p.columns;
-    const double product = next;
-    if (j + kWarp < p.columns) next = products[j + kWarp];
-    uint64_t low = 0, high = 0;
-    if (inside) {
-      const double by = p.y_scale ? x_scale * p.y_scale[j] : 1.0;
-      const double score = p.largest ? product * by : -(product * by);
-      low = high = strength(score);
-      if (kScreen) {
-        const double bound = x_bound * p.y_bound[j] * by;
-        // A score without a value may be any.
-        const bool known = score - bound <= score + bound;
-        low = known ? strength(score - bound) : 0;
-        high = known ? strength(score + bound) : UINT64_MAX;
+    // Some steps at once while none of them matters, as most do not behind the first.
+    if (first % (kAhead * kWarp) == 0) {
+      double product[kAhead];
+      GENMEM_UNROLL
+      for (int step = 0; step < kAhead; ++step) {
+        const int64_t j = first + step * kWarp + lane();
+        product[step] = j < p.columns ? products[j] : 0.0;
+      }
+      bool some = false;
+      GENMEM_UNROLL
+      for (int step = 0; step < kAhead; ++step) {
+        const int64_t j = first + step * kWarp + lane();
+        if (j >= p.columns) continue;
+        some = some || matters(bounds_of<kScreen>(p, product[step], x_scale, x_bound, j));
+      }
+      if (votes(some) == 0) {
+        first += (kAhead - 1) * kWarp;
+        continue;
       }
     }
-    // A later one that ties with the k-th is no stronger.
-    const auto matters = [&] { return inside && (kScreen ? high >= row.limit : low > row.limit); };
-    bool stays = matters();
+    const int64_t j = first + lane();
+    const bool inside = j < p.columns;
+    const Bounds own =
+        inside ? bounds_of<kScreen>(p, products[j], x_scale, x_bound, j) : Bounds{0, 0};
+    bool stays = inside && matters(own);
     uint32_t all = votes(stays);
     if (row.count + count_bits(all) > kept.capacity) {
       forget<kScreen>(row, p.k);
-      stays = matters();
+      stays = inside && matters(own);
       all = votes(stays);
       if (row.count + count_bits(all) > kept.capacity) {  // with a screen alone
         if (lane() == 0) kept.found[i] = static_cast<int>(kept.capacity) + 1;
@@ -139,8 +165,8 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kRowWarps* device::kWarp, 4) keep_strongest(Car
     }
     if (stays) {
       const int to = row.count + before(all);
-      row.low[to] = low;
-      if (kScreen) row.high[to] = high;
+      row.low[to] = own.low;
+      if (kScreen) row.high[to] = own.high;
       row.at[to] = p.first + j;
     }
     row.count += count_bits(all);

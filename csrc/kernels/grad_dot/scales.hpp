@@ -71,7 +71,9 @@ inline int64_t within(int64_t e) {
   return e > kLimit ? kLimit : e < -kLimit ? -kLimit : e;
 }
 
-// kLimit keeps scales, and for doubles the product of two, within the type.
+// kLimit keeps scales, and for doubles the product of two, within the type. A token whose gradients
+// want less than 2^-kLimit gets the rest on its inputs: 2^-most is what both make. One without a
+// product gets zeros, as it says nothing of the size that is left to its gradients.
 template <int64_t kLimit>
 inline void token_scales(const TokenScales& s) {
   const int64_t origin = s.layer.offsets[s.begin];
@@ -83,16 +85,18 @@ inline void token_scales(const TokenScales& s) {
       if (s.bias && a < 0) a = 0;
       const int64_t g = largest_exponent(s.layer.gradients, token);
       s.inputs[token - origin] = static_cast<double>(a == kNoExponent ? 0 : within<kLimit>(a));
-      if (a == kNoExponent || g == kNoExponent) continue;
+      const bool live = a != kNoExponent && g != kNoExponent;
+      s.gradients[token - origin] = live ? 1.0 : 0.0;
+      if (!live) continue;
       most = most > within<kLimit>(a) + within<kLimit>(g) ? most
                                                           : within<kLimit>(a) + within<kLimit>(g);
     }
     if (most == kNoExponent) most = 0;
     for (int64_t token = first; token < end; ++token) {
       const auto a = static_cast<int64_t>(s.inputs[token - origin]);
-      s.inputs[token - origin] = power_of_two(-a);
-      s.gradients[token - origin] =
-          a - most < -kLimit ? 0.0 : power_of_two(within<kLimit>(a - most));
+      const bool live = s.gradients[token - origin] != 0.0, small = live && a - most < -kLimit;
+      s.inputs[token - origin] = power_of_two(small ? kLimit - most : -a);
+      s.gradients[token - origin] = live ? power_of_two(small ? -kLimit : a - most) : 0.0;
     }
     s.unscale[i] = power_of_two(most);
   }
