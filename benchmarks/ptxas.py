@@ -62,6 +62,7 @@ SHARED = {
     "add_tensor_products<3>": 2 * 3 * 256 * 64 + 128 * 128 * 4 + 256 * 5,
     "add_wide_products": 2 * 16 * 64 * 8 + 64 * 64 * 8 + 128 * 9,
     "add_pairs": 4 * 8,
+    "add_bounds": 0,
     "add_sizes": 0,
     "scale_tokens": 0,
     "split_tokens": 0,

@@ -41,7 +41,7 @@ class ProductTile {
   ProductTile& operator=(const ProductTile&) = delete;
 
   void begin(const std::vector<LayerPair>& layers, const Sections& sections, bool triangle,
-             const std::vector<Tier>& tiers) {
+             const Tiers& tiers) {
     put_products(on_, layers, sections, triangle, tiers, there_);
     there_.download(here_.data(), sections.x_span().count() * sections.y_span().count());
     on_.check(on_.card().mark(on_.queue(), &event_));
@@ -96,19 +96,30 @@ const Sides::Samples& Sides::at(Samples& held, Span span, bool x_side) {
 }
 
 void put_products(const OnCard& on, const std::vector<LayerPair>& layers, const Sections& sections,
-                  bool triangle, const std::vector<Tier>& tiers, CardArray<double>& out) {
+                  bool triangle, const Tiers& tiers, CardArray<double>& out) {
   const CardSamples &x = sections.x, &y = sections.y;
   out.fill(0);
-  for (std::size_t tier = 0; tier < tiers.size(); ++tier) {
+  const int last = tiers.tol > 0.0 ? kCardParts : tiers.first;
+  for (int parts = tiers.first; parts <= last; ++parts) {
+    const auto with_ratios = [&](const CardSamples& of, CardTokens tokens) {
+      tokens.ratio = of.bounds_there(parts);
+      if (parts > tiers.first) tokens.before = of.bounds_there(parts - 1);
+      return tokens;
+    };
     for (std::size_t l = 0; l < layers.size(); ++l) {
+      const bool apart = in_parts(layers[l]);
       // What is float64 anyway is all of it in the first one.
-      if (tier > 0 && !in_parts(layers[l])) continue;
+      if (parts > tiers.first && !apart) continue;
+      CardTokens left = x.tokens_of(sections.x_number, l);
+      CardTokens right = y.tokens_of(sections.y_number, l);
+      if (tiers.tol > 0.0 && apart) {
+        left = with_ratios(x, left);
+        right = with_ratios(y, right);
+      }
       on.check(token_kernel(on, layers[l])
                    .add(on.queue(),
-                        {x.tokens_of(sections.x_number, l), y.tokens_of(sections.y_number, l),
-                         layers[l].bias, triangle, x.span().begin, y.span().begin, out.data(),
-                         sections.y_span().count(), tiers[tier].parts, tiers[tier].above,
-                         tiers[tier].upto}));
+                        {left, right, layers[l].bias, triangle, x.span().begin, y.span().begin,
+                         out.data(), sections.y_span().count(), parts, tiers.tol}));
     }
   }
 }
@@ -125,7 +136,7 @@ bool each_section(const CardSamples& x, const CardSamples& y, bool triangle,
 }
 
 bool each_tile(const Plan& plan, const std::vector<LayerPair>& layers, std::int64_t x_samples,
-               std::int64_t y_samples, bool triangle, SampleUse use, const std::vector<Tier>& tiers,
+               std::int64_t y_samples, bool triangle, SampleUse use, const Tiers& tiers,
                const TakeTile& take) {
   const OnCard on(plan);
   Sides sides(on, plan, layers, x_samples, y_samples, use);
@@ -155,7 +166,7 @@ bool products_of(const Plan& plan, const std::vector<LayerPair>& layers, std::in
                  const std::function<void(std::size_t, double)>& take) {
   if (pairs.empty()) return true;
   const OnCard on(plan);
-  Sides sides(on, plan, layers, x_samples, y_samples, {SampleUse::listed});
+  Sides sides(on, plan, layers, x_samples, y_samples, SampleUse::listed);
   std::vector<std::int64_t> x_at, y_at;
   std::vector<std::size_t> number;
   std::vector<double> products;

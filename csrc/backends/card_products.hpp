@@ -41,11 +41,11 @@ class Sides {
   Samples x_, y_;
 };
 
-// Products of so many parts, of pairs whose ratios multiply to more than `above` and at most `upto`
-// where samples are bounded: see CardTokenProducts.
-struct Tier {
-  int parts = kCardParts;
-  double above = -1.0, upto = 0.0;
+// Products of so many parts; to a tolerance, of more and more of them, each of the pairs that those
+// before do not prove, and zeros for what none does.
+struct Tiers {
+  int first = kCardParts;
+  double tol = 0.0;
 };
 
 // A section of x and one of y, in their spans.
@@ -59,9 +59,9 @@ struct Sections {
   Span y_span() const { return y.section(y_number); }
 };
 
-// out (x, y): writes the products of two sections, of every tier.
+// out (x, y): writes the products of two sections.
 void put_products(const OnCard& on, const std::vector<LayerPair>& layers, const Sections& sections,
-                  bool triangle, const std::vector<Tier>& tiers, CardArray<double>& out);
+                  bool triangle, const Tiers& tiers, CardArray<double>& out);
 
 // Calls each(sections) for those of the two spans, or those that hold pairs i <= j alone. False
 // where that was.
@@ -75,7 +75,7 @@ using TakeTile = std::function<bool(const Sections& sections, const double* prod
 // some others. While the host takes a tile, the card works on the next one. False where it was
 // interrupted.
 bool each_tile(const Plan& plan, const std::vector<LayerPair>& layers, std::int64_t x_samples,
-               std::int64_t y_samples, bool triangle, SampleUse use, const std::vector<Tier>& tiers,
+               std::int64_t y_samples, bool triangle, SampleUse use, const Tiers& tiers,
                const TakeTile& take);
 
 // A pair whose product is wanted.

@@ -49,6 +49,16 @@ std::vector<std::int64_t> append_groups(std::vector<std::int64_t>& bounds, std::
   return first_group;
 }
 
+// Of a layer whose factors are multiplied as parts, the roundings of both inner products: see
+// card.hpp.
+double rounding_of(const LayerPair& layer) {
+  const std::int64_t a = card_stages(layer.x.inputs.cols), g = card_stages(layer.x.gradients.cols);
+  const std::int64_t wide = std::max(a, g);
+  const std::int64_t sums =
+      std::min(wide, kCardChain) + ceil_div(wide, kCardChain) + std::min(a, g);
+  return 2.0 * kCardCut + static_cast<double>(sums + 32) * 0x1p-24;
+}
+
 // eps of a layer that is multiplied in float64.
 double wide_error_of(const LayerPair& layer) {
   const std::int64_t cols = std::max(layer.x.inputs.cols, layer.x.gradients.cols);
@@ -66,11 +76,11 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
   std::unique_ptr<CardArray<double>> errors, squares;
   std::unique_ptr<CardArray<std::int64_t>> own;
   std::vector<std::int64_t> own_read(static_cast<std::size_t>(samples));
-  const bool bounded = use.what == SampleUse::bounded;
-  if (bounded || use.what == SampleUse::screened) {
-    errors = std::make_unique<CardArray<double>>(on, samples);
+  const bool bounded = use == SampleUse::bounded;
+  if (bounded || use == SampleUse::screened) {
+    errors = std::make_unique<CardArray<double>>(on, kCardParts * samples);
     errors->fill(0);
-    bounds_there_ = std::make_unique<CardArray<double>>(on, samples);
+    bounds_there_ = std::make_unique<CardArray<double>>(on, kCardParts * samples);
   }
   if (bounded) {
     squares = std::make_unique<CardArray<double>>(on, samples);
@@ -103,7 +113,7 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     layer.tokens.samples = samples;
     layer.tokens.groups = layer.bounds->data() + samples + 1;
     layer.tokens.group_count = layer.first_group.back();
-    if (use.what == SampleUse::listed) continue;
+    if (use == SampleUse::listed) continue;
 
     layer.scales = std::make_unique<CardArray<double>>(on, 2 * tokens + samples);
     layer.tokens.input_scale = layer.scales->data();
@@ -115,18 +125,19 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     layer.tokens.input_parts = layer.parts->data();
     layer.tokens.gradient_parts = layer.parts->data() + input_parts;
     on.check(kernel.prepare(on.queue(), layer.tokens, pair.bias));
-    if (errors) {
-      // To a tolerance the rounding of float64 is taken for none.
-      const double off = in_parts(pair) ? card_error_of(use.parts, pair)
-                         : bounded      ? 0.0
-                                        : wide_error_of(pair);
+    if (errors && in_parts(pair)) {
       on.check(
-          table.sizes(on.queue(), {layer.tokens.layer, samples, pair.bias, off, errors->data()}));
+          table.bounds(on.queue(), {layer.tokens, pair.bias, rounding_of(pair), errors->data()}));
+    } else if (errors && !bounded) {
+      // To a tolerance the rounding of float64 is taken for none.
+      for (int parts = 0; parts < kCardParts; ++parts) {
+        on.check(table.sizes(on.queue(), {layer.tokens.layer, samples, pair.bias,
+                                          wide_error_of(pair), errors->data() + parts * samples}));
+      }
     }
     if (bounded) {
       on.check(table.pairs(on.queue(), {layer.tokens.layer, layer.tokens.layer, pair.bias,
                                         own->data(), own->data(), samples, squares->data()}));
-      if (in_parts(pair)) layer.tokens.ratio = bounds_there_->data();
     }
     // What was packed is not read again.
     if (kernel.part_bytes(1) > 0) layer.rows.reset();
@@ -136,25 +147,28 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
 
 void CardSamples::find_bounds(const CardArray<double>& errors, const CardArray<double>* squares) {
   const std::int64_t samples = span_.count();
-  bounds_.resize(static_cast<std::size_t>(samples));
-  errors.download(bounds_.data(), samples);
+  bounds_.resize(static_cast<std::size_t>(kCardParts * samples));
+  errors.download(bounds_.data(), kCardParts * samples);
   std::vector<double> square;
   if (squares) {
-    square.resize(bounds_.size());
+    square.resize(static_cast<std::size_t>(samples));
     squares->download(square.data(), samples);
   }
   on_.wait();
-  for (std::size_t i = 0; i < bounds_.size(); ++i) {
-    double& bound = bounds_[i];
-    if (!squares) {
-      bound = std::sqrt(bound) * (1.0 + 1e-9);
-    } else if (bound != 0.0) {
-      bound = std::sqrt(bound / square[i]) * (1.0 + 1e-9);
-      // Of a gradient that is zero, or is not finite, no product is proven.
-      if (!(square[i] > 0.0) || !(bound < HUGE_VAL)) bound = HUGE_VAL;
+  for (double& bound : bounds_) bound = std::sqrt(bound) * (1.0 + 1e-9);
+  for (std::size_t i = 0; i < square.size(); ++i) {
+    double least = 0.0;
+    for (int parts = kCardParts; parts > 0; --parts) {
+      double& bound = bounds_[static_cast<std::size_t>((parts - 1) * samples) + i];
+      if (bound != 0.0) {
+        bound /= std::sqrt(square[i]);
+        // Of a gradient that is zero, or is not finite, no product is proven.
+        if (!(square[i] > 0.0) || !(bound < HUGE_VAL)) bound = HUGE_VAL;
+      }
+      bound = least = std::max(least, bound);
     }
   }
-  bounds_there_->upload(bounds_.data(), samples);
+  bounds_there_->upload(bounds_.data(), kCardParts * samples);
 }
 
 CardSamples::~CardSamples() { on_.card().wait(on_.queue()); }
@@ -192,18 +206,6 @@ std::int64_t CardSamples::bytes(const std::vector<LayerPair>& layers, bool x_sid
 bool in_parts(const LayerPair& layer) {
   const bool narrow = std::min(layer.x.inputs.cols, layer.x.gradients.cols) <= kCardWidth;
   return single(layer.x) && single(layer.y) && narrow;
-}
-
-double card_error_of(int parts, const LayerPair& layer) {
-  const std::int64_t a = card_stages(layer.x.inputs.cols), g = card_stages(layer.x.gradients.cols);
-  const std::int64_t wide = std::max(a, g);
-  // Of an inner product in which stages and chains of them are added so many times.
-  const auto error = [parts](std::int64_t sums) {
-    const double rounded = kCardCut + static_cast<double>(sums + 16) * 0x1p-24;
-    return (1.0 + kCardLeftOut[parts - 1]) * (1.0 + rounded) - 1.0;
-  };
-  const double wider = error(std::min(wide, kCardChain) + ceil_div(wide, kCardChain));
-  return (1.0 + wider) * (1.0 + error(std::min(a, g))) - 1.0;
 }
 
 const CardTokenKernel& token_kernel(const OnCard& on, const LayerPair& layer) {

@@ -11,14 +11,11 @@
 
 namespace genmem::backends {
 
-struct SampleUse {
-  enum What {
-    products,  // packed, for products of all with all
-    screened,  // the same, and what bounds the errors of products of `parts`
-    bounded,   // the same, of the bounds what they are of the norms
-    listed     // as they are, for products of some with some
-  } what;
-  int parts = kCardParts;
+enum class SampleUse {
+  products,  // packed, for products of all with all
+  screened,  // the same, and what bounds the errors of products
+  bounded,   // the same, relative to the norms
+  listed     // as they are, for products of some with some
 };
 
 // Products come in tiles of a section by a section, of so many samples each, or of more of y where
@@ -40,10 +37,13 @@ class CardSamples {
   std::int64_t sections() const;
   Span section(std::int64_t number) const;
   CardTokens tokens_of(std::int64_t section, std::size_t layer) const;
-  // Of each sample sqrt(sum over layers of eps nu^2), the product of two of which bounds the error
-  // of a product; or bounded, that over |G|, 0 where nothing is off. Here and on the card.
-  const std::vector<double>& bounds() const { return bounds_; }
-  const double* bounds_there() const { return bounds_there_->data(); }
+  // Of each sample sqrt(sum over layers of u^2), the product of two of which bounds the error of a
+  // product of so many parts; or bounded, that over |G|, 0 where nothing is off, and no less of
+  // fewer parts. Here and on the card.
+  const double* bounds(int parts) const { return bounds_.data() + (parts - 1) * span_.count(); }
+  const double* bounds_there(int parts) const {
+    return bounds_there_->data() + (parts - 1) * span_.count();
+  }
 
   // Bytes of the tokens of a sample, about.
   static std::int64_t bytes(const std::vector<LayerPair>& layers, bool x_side, std::int64_t sample);
@@ -62,7 +62,7 @@ class CardSamples {
   Span span_;
   std::int64_t section_;
   std::vector<std::unique_ptr<Layer>> layers_;
-  // Behind the layers: sums of eps nu^2 and of |G|^2, then their roots.
+  // Behind the layers: sums of u^2 and of |G|^2, then their roots.
   void find_bounds(const CardArray<double>& errors, const CardArray<double>* squares);
 
   std::vector<double> bounds_;
@@ -71,9 +71,6 @@ class CardSamples {
 
 // Whether the factors of a layer are multiplied as parts of bfloat16, and not in float64.
 bool in_parts(const LayerPair& layer);
-
-// eps of a layer whose factors are multiplied as so many parts: see card.hpp.
-double card_error_of(int parts, const LayerPair& layer);
 
 // The kernel that multiplies a layer.
 const CardTokenKernel& token_kernel(const OnCard& on, const LayerPair& layer);

@@ -8,45 +8,27 @@ namespace genmem::backends {
 
 namespace {
 
-// Products of more and more parts, each of the pairs that those before do not prove: as few as a
-// tolerance allows to gradients of a single token, whose size is their norm, and as a screen of a
-// third of the products costs where it proves nothing.
-std::vector<Tier> tiers_of(const std::vector<LayerPair>& layers, double tol) {
-  const auto most = [&](const auto& of) {
-    double worst = 0.0;
-    for (const LayerPair& layer : layers) {
-      if (in_parts(layer)) worst = std::max(worst, of(layer));
-    }
-    return worst;
-  };
-  const double one = most([](const LayerPair& layer) { return card_error_of(1, layer); });
-  if (tol == 0.0 || one == 0.0) return {Tier{}};
-  const int first = one <= tol ? 1 : 2;
-  std::vector<Tier> tiers;
-  for (int parts = first; parts <= kCardParts; ++parts) {
-    const double finer = most([&](const LayerPair& layer) {
-      return card_error_of(parts, layer) / card_error_of(first, layer);
-    });
-    tiers.push_back({parts, tiers.empty() ? -1.0 : tiers.back().upto, tol / finer});
-  }
-  return tiers;
-}
+// From this tolerance on, gradients of a single token may be proven with one part.
+constexpr double kOnePart = 4e-3;
 
 }  // namespace
 
 bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, std::int64_t x_samples,
                    std::int64_t y_samples, bool symmetric, double tol, double* out) {
-  const std::vector<Tier> tiers = tiers_of(layers, tol);
-  const bool bounded = tiers.size() > 1;
-  const SampleUse use{bounded ? SampleUse::bounded : SampleUse::products, tiers.front().parts};
+  const bool bounded = tol > 0.0 && std::any_of(layers.begin(), layers.end(), in_parts);
+  const SampleUse use = bounded ? SampleUse::bounded : SampleUse::products;
+  const Tiers tiers = bounded ? Tiers{tol < kOnePart ? 2 : 1, tol} : Tiers{};
   std::vector<double> x_ratio(static_cast<std::size_t>(bounded ? x_samples : 0));
   std::vector<double> y_ratio(static_cast<std::size_t>(bounded ? y_samples : 0));
+  const auto note = [](const CardSamples& of, std::vector<double>& ratios) {
+    const double* from = of.bounds(kCardParts);
+    std::copy(from, from + of.span().count(), ratios.begin() + of.span().begin);
+  };
   const auto take = [&](const Sections& sections, const double* products) {
     const Span x = sections.x_span(), y = sections.y_span();
     if (bounded) {
-      const std::vector<double>&xs = sections.x.bounds(), &ys = sections.y.bounds();
-      std::copy(xs.begin(), xs.end(), x_ratio.begin() + sections.x.span().begin);
-      std::copy(ys.begin(), ys.end(), y_ratio.begin() + sections.y.span().begin);
+      note(sections.x, x_ratio);
+      note(sections.y, y_ratio);
     }
     return each_row(plan, x, [&](std::int64_t i) {
       const double* row = products + (i - x.begin) * y.count();
@@ -58,8 +40,7 @@ bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, std::
   };
   if (!each_tile(plan, layers, x_samples, y_samples, symmetric, use, tiers, take)) return false;
   if (!bounded) return true;
-  // What no tier proves.
-  const double upto = tiers.back().upto;
+  // What no number of parts proves.
   const double most = y_ratio.empty() ? 0.0 : *std::max_element(y_ratio.begin(), y_ratio.end());
   ListedProducts rest(plan, layers, x_samples, y_samples, [&](const Listed& pair, double product) {
     out[pair.x * y_samples + pair.y] = product;
@@ -67,9 +48,9 @@ bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, std::
   });
   for (std::int64_t i = 0; i < x_samples; ++i) {
     const double ratio = x_ratio[static_cast<std::size_t>(i)];
-    if (ratio * most <= upto) continue;
+    if (ratio * most <= tol) continue;
     for (std::int64_t j = symmetric ? i : 0; j < y_samples; ++j) {
-      const bool proven = ratio * y_ratio[static_cast<std::size_t>(j)] <= upto;
+      const bool proven = ratio * y_ratio[static_cast<std::size_t>(j)] <= tol;
       if (!proven && !rest.add({i, j})) return false;
     }
   }

@@ -9,7 +9,7 @@ namespace genmem::backends {
 
 namespace {
 
-// Parts of a screen: half of the products, and bounds six times as wide.
+// Parts of a screen: half of the products, and bounds twice as wide.
 constexpr int kScreenParts = 2;
 
 double scale_of(const Strongest& top, std::int64_t i, std::int64_t j) {
@@ -17,8 +17,9 @@ double scale_of(const Strongest& top, std::int64_t i, std::int64_t j) {
 }
 
 SampleUse use_of(const Strongest& top) {
-  return top.screen ? SampleUse{SampleUse::screened, kScreenParts} : SampleUse{SampleUse::products};
+  return top.screen ? SampleUse::screened : SampleUse::products;
 }
+Tiers tiers_of(const Strongest& top) { return Tiers{top.screen ? kScreenParts : kCardParts}; }
 
 // The strongest of what was offered to each row and of the products of `maybe` in float64, (row,
 // index) in turn.
@@ -46,7 +47,7 @@ bool top_on_host(const Plan& plan, const std::vector<LayerPair>& layers, std::in
   const auto take = [&](const Sections& sections, const double* products) {
     const Span x = sections.x_span(), y = sections.y_span();
     const auto bound_of = [](const CardSamples& samples, std::int64_t sample) {
-      return samples.bounds()[static_cast<std::size_t>(sample - samples.span().begin)];
+      return samples.bounds(kScreenParts)[sample - samples.span().begin];
     };
     return each_row(plan, x, [&](std::int64_t i) {
       const double* row = products + (i - x.begin) * y.count();
@@ -63,8 +64,7 @@ bool top_on_host(const Plan& plan, const std::vector<LayerPair>& layers, std::in
       kept.prune(top.k);
     });
   };
-  const SampleUse use = use_of(top);
-  if (!each_tile(plan, layers, x_samples, y_samples, false, use, {Tier{use.parts}}, take)) {
+  if (!each_tile(plan, layers, x_samples, y_samples, false, use_of(top), tiers_of(top), take)) {
     return false;
   }
   return answer(plan, layers, x_samples, y_samples, top, lists, [&](ListedProducts& maybe) {
@@ -165,9 +165,8 @@ bool each_list(const Plan& plan, const std::vector<LayerPair>& layers, std::int6
                std::int64_t y_samples, const Strongest& top, Maybe& maybe) {
   const OnCard on(plan);
   const CardGradDot& table = *on.kernels().grad_dot;
-  const SampleUse use = use_of(top);
   const std::int64_t held = capacity_of(top) * entry_bytes(top) + 16 * top.k;
-  Sides sides(on, plan, layers, x_samples, y_samples, use, held);
+  Sides sides(on, plan, layers, x_samples, y_samples, use_of(top), held);
   CardArray<double> products(on, sides.tile());
   const Scales x_scale(on, top.x_scale, x_samples), y_scale(on, top.y_scale, y_samples);
   // The host is one tile ahead at most: whoever interrupts does not wait for all.
@@ -187,10 +186,10 @@ bool each_list(const Plan& plan, const std::vector<LayerPair>& layers, std::int6
     const std::int64_t begin = x.span().begin, rows = x.span().count();
     const CardLists lists(on, top, rows);
     const auto one = [&](const Sections& sections) {
-      put_products(on, layers, sections, false, {Tier{use.parts}}, products);
+      put_products(on, layers, sections, false, tiers_of(top), products);
       const Span xs = sections.x_span(), ys = sections.y_span();
       const auto bounds = [](const CardSamples& of, Span span) {
-        return of.bounds_there() + (span.begin - of.span().begin);
+        return of.bounds_there(kScreenParts) + (span.begin - of.span().begin);
       };
       on.check(table.keep(on.queue(),
                           {products.data(), xs.count(), ys.count(), ys.begin, x_scale.of(xs.begin),

@@ -142,38 +142,61 @@ double run(const std::vector<int64_t>& x_tokens, const std::vector<int64_t>& y_t
 }
 
 // Pairs that one call takes in one part, the next in two, then in three, and nobody: untouched.
+// Each is right, and within the bound that a kernel finds for so many parts.
 bool runs_by_ratio() {
   std::mt19937 random(3);
   const Queue queue{};
   Side x({2, 1, 0, 130, 1}, 40, 3, random), y({1, 3, 1}, 40, 3, random);
-  const CardTokenKernel& kernel = emulated::card_grad_dot().floats;
-  CardTokens left = x.tokens(kernel, false), right = y.tokens(kernel, false);
-  const double none = HUGE_VAL;
-  const std::vector<double> x_ratio{1.0, 2.0, 0.0, 1.0, none}, y_ratio{1.0, 4.0, 0.0};
-  left.ratio = x_ratio.data();
-  right.ratio = y_ratio.data();
+  const CardGradDot& table = emulated::card_grad_dot();
+  CardTokens left = x.tokens(table.floats, false), right = y.tokens(table.floats, false);
   const int64_t m = x.samples(), n = y.samples();
-  std::vector<double> out(static_cast<size_t>(m * n), 0.0);
-  if (failed(kernel.prepare(queue, left, true)) || failed(kernel.prepare(queue, right, true)) ||
-      failed(kernel.add(queue, {left, right, true, false, 0, 0, out.data(), n, 1, -1.0, 1.0})) ||
-      failed(kernel.add(queue, {left, right, true, false, 0, 0, out.data(), n, 2, 1.0, 2.0})) ||
-      failed(kernel.add(queue, {left, right, true, false, 0, 0, out.data(), n, 3, 2.0, 4.0}))) {
+  const auto size = [](int64_t count) { return static_cast<size_t>(count); };
+  // Of 1, 2 and 3 parts: products of ratios up to 2 are proven.
+  const double none = HUGE_VAL,
+               x_ratio[3][5] = {{4, 2, 0, 4, none}, {2, 1, 0, 1, none}, {1, 1, 0, 1, none}},
+               y_ratio[3][3] = {{1, 4, 0}, {1, 2, 0}, {1, 2, 0}};
+  std::vector<double> out(size(m * n), 0.0), x_bound(size(kCardParts * m), 0.0),
+      y_bound(size(kCardParts * n), 0.0);
+  if (failed(table.floats.prepare(queue, left, true)) ||
+      failed(table.floats.prepare(queue, right, true)) ||
+      failed(table.bounds(queue, {left, true, 1.6e-5, x_bound.data()})) ||
+      failed(table.bounds(queue, {right, true, 1.6e-5, y_bound.data()}))) {
     return false;
   }
+  for (int parts = 1; parts <= kCardParts; ++parts) {
+    left.ratio = x_ratio[parts - 1];
+    right.ratio = y_ratio[parts - 1];
+    if (parts > 1) {
+      left.before = x_ratio[parts - 2];
+      right.before = y_ratio[parts - 2];
+    }
+    if (failed(
+            table.floats.add(queue, {left, right, true, false, 0, 0, out.data(), n, parts, 2.0}))) {
+      return false;
+    }
+  }
+  int taken[kCardParts + 1] = {};
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
-      const double ratio = x_ratio[static_cast<size_t>(i)] * y_ratio[static_cast<size_t>(j)];
-      const double got = out[static_cast<size_t>(i * n + j)], want = x.product(i, y, j, true);
-      const double unit = ratio <= 1.0 ? 5e-3 : ratio <= 2.0 ? 3e-5 : 2e-7;
-      if (!(ratio <= 4.0)
-              ? got != 0.0
-              : !(std::fabs(got - want) <= unit * x.norm(i, true) * y.norm(j, true) + 1e-300)) {
+      int parts = 1;
+      while (parts <= kCardParts && !(x_ratio[parts - 1][i] * y_ratio[parts - 1][j] <= 2.0)) {
+        ++parts;
+      }
+      ++taken[parts - 1];
+      const double got = out[size(i * n + j)], want = x.product(i, y, j, true);
+      double most = 0.0;
+      if (parts <= kCardParts) {
+        most = std::sqrt(x_bound[size((parts - 1) * m + i)] * y_bound[size((parts - 1) * n + j)]);
+      }
+      const double far = x.norm(i, true) * y.norm(j, true) * (parts == 1 ? 5e-3 : 3e-5);
+      if (parts > kCardParts ? got != 0.0
+                             : !(std::fabs(got - want) <= std::fmin(most, far) + 1e-300)) {
         std::printf("error: pair %d, %d\n", static_cast<int>(i), static_cast<int>(j));
         return false;
       }
     }
   }
-  return true;
+  return taken[0] && taken[1] && taken[2] && taken[3];
 }
 
 // Rows that rise, fall, are one number all over, or hold what is none, in tiles; of small lists.

@@ -6,26 +6,25 @@
 // sums stay in registers and in shared memory, are multiplied there, summed over the tokens of each
 // pair and added to float64. Nothing of size tokens x tokens reaches the card's memory.
 //
-// Precision  float32, bytes: bfloat16 in n parts, x = x_1 + .. + x_n + e, each what the earlier
-// ones
-//            leave, rounded; 1, 3 or 6 of their products on tensor cores, x_1 y_1 | x_1 y_2 + x_2
-//            y_1 | x_2 y_2 + x_1 y_3 + x_3 y_1, the small ones summed first; kCardStage features
-//            are one sum of float32, of these at most kCardChain are another one, and of the
-//            narrower of the two products all, at most kCardWidth / kCardStage; at most 8 x 8
-//            tokens in float32
+// Precision  float32, bytes: bfloat16 in n parts, x = x_1 + .. + x_n + e_n, each the rounding of
+//            what is left; 1, 3 or 6 of their products on tensor cores,
+//              x_1 y_1  |  + x_1 y_2 + x_2 y_1  |  + x_2 y_2 + x_1 y_3 + x_3 y_1,
+//            the small ones summed first; kCardStage features are one sum of float32, of these at
+//            most kCardChain are another one, and of the narrower of the two products all, at most
+//            kCardWidth / kCardStage; at most 8 x 8 tokens in float32
 //              3: |error| <= about 1e-6 |G_i| |G_j|
-//              2: |error| <= 1.2e-4 nu_i nu_j     1: 1.6e-2 nu_i nu_j     see below
+//              2: |error| <= about 4e-5 nu_i nu_j     1: 4e-3 nu_i nu_j     see below
 //            float64: float64 throughout
 // Cost       2 T_i T_j (d + p) flops per pair and layer, as many times that on tensor cores as
 //            there are products; bytes: each packed factor once per `tile` tokens of the other
 //            side, from the second-level cache
 //
-// The error of an inner product, relative to |x| |y|; with r = 2^-8 a part is off by at most r |x|,
-// entry by entry, |x_m| <= r^(m - 1) (1 + r) |x|, |e| <= r^n |x|.
+// The error of an inner product of x and y, with r = 2^-8: a part is off by at most r |x|, entry by
+// entry; e_n is what n parts leave of x, and e_n' of y.
 //
-//   left out  1:  e.y + (x - e).e'                               <= (2 r + r^2) |x| |y|
-//             2:  e.y + (x - e).e' + x_2.y_2                     <= 3.01 r^2
-//             3:  e.y + (x - e).e' + x_2.y_3 + x_3.y_2 + x_3.y_3  <= 4.03 r^3
+//   left out  1:  e_1.y + (x - e_1).e_1'
+//             2:  e_2.y + (x - e_2).e_2' + x_2.y_2,                    |x_2| <= |e_1| + |e_2|
+//             3:  e_3.y + (x - e_3).e_3' + x_2.y_3 + x_3.y_2 + x_3.y_3  <= 4.03 r^3 |x| |y|
 //   cores     a sum of 16 products and what was there takes at most two steps, each of which aligns
 //             8 or more numbers to the largest one and cuts off below 2^-23 of it: 10 cuts for 8
 //             features, of the x_1 y_1 of a stage 40 2^-23 sum |x_c y_c|, of the small ones, which
@@ -33,8 +32,22 @@
 //   float32   a sum of s stages rounds s - 1 times at most, of chains each and all; the bias, the
 //             product of both and 8 x 8 tokens 16 times: 2^-24 each
 //
-// e_a and e_g, of both, make eps = (1 + e_a) (1 + e_g) - 1 of nu_i nu_j: see GradDotPairKernel.
-// What underflows after the scales is below 2^-80 of that.
+// Over the tokens of two samples and both inner products, with nu = sum |(a, bias)| |g|, and with
+// E_n = sum |e_n(a)| |g| + |(a, bias)| |e_n(g)|, F of |e_1| + |e_2| likewise, of a and g apart, and
+// the roundings R of both: the error is at most, but for a factor kCardMore for what is of second
+// order,
+//
+//   1:  E_1i nu_j + nu_i E_1j + E_1i E_1j + R nu_i nu_j
+//   2:  E_2i nu_j + nu_i E_2j + E_2i E_2j + F_i.F_j + R nu_i nu_j
+//   3:  (2 4.03 r^3 + R) nu_i nu_j
+//
+// and by Cauchy-Schwarz at most u_i u_j with, for any theta: ours are near what e is in the mean,
+//
+//   u^2 = E^2 / theta + theta nu^2 + E^2 + F.F + R nu^2
+//
+// E is measured: a rounding is at most r of a number, those of a row are in the mean 0.4 r of its
+// length. Were all of them the largest, u^2 would be 5 r nu^2, or (10.5 r^2 + R) nu^2 of two parts.
+// What underflows after the scales is below 2^-80 of that. Of layers, squares add up.
 #pragma once
 
 #include "kernels/device/card.hpp"
@@ -47,10 +60,12 @@ namespace genmem {
 // error bounds that are proven for chains of the processor.
 inline constexpr int64_t kCardWidth = 32768;
 
-inline constexpr int kCardParts = 3;        // that a float is split into
-inline constexpr int64_t kCardStage = 32;   // features of one sum
-inline constexpr int64_t kCardChain = 128;  // stages
-inline constexpr double kCardLeftOut[] = {0x1.01p-7, 0x1.82p-15, 0x1.02p-22};  // of 1, 2, 3 parts
+inline constexpr int kCardParts = 3;                // that a float is split into
+inline constexpr int64_t kCardStage = 32;           // features of one sum
+inline constexpr int64_t kCardChain = 128;          // stages
+inline constexpr double kCardLeftOut = 0x1.02p-22;  // of three parts
+inline constexpr double kCardThetaOne = 0x1p-8, kCardThetaTwo = 0x1p-17;  // of one part, of two
+inline constexpr double kCardMoreOne = 1.02, kCardMore = 1.001;           // of one part, of more
 inline constexpr double kCardCut = 64 * 0x1p-23;
 
 static GENMEM_FORMULA int64_t card_stages(int64_t cols) {
@@ -69,7 +84,7 @@ struct CardTokens {
   const int64_t* groups;  // (group_count + 1,) bounds in samples: at most `tile` samples and tokens
   int64_t group_count;    // each, or one longer sample
   int64_t origin;         // the sample whose products are in row, or column, 0 of the answer
-  const double* ratio = nullptr;  // (samples,) see CardTokenProducts
+  const double *ratio = nullptr, *before = nullptr;  // (samples,) see CardTokenProducts
 };
 
 // out[i - x.origin][j - y.origin] += the products of the samples in the groups, in one layer.
@@ -81,9 +96,10 @@ struct CardTokenProducts {
   double* out;
   int64_t out_stride;
   int parts = kCardParts;  // that are multiplied, where there are any
-  // Where both sides have ratios, products with above < x.ratio[i] y.ratio[j] <= upto alone: the
-  // bound of their error relative to |G_i| |G_j|. A block of threads without any ends at once.
-  double above = 0.0, upto = 0.0;
+  // Where both sides have ratios, u / |G|, products alone whose error is proven to be within the
+  // tolerance by these, x.ratio[i] y.ratio[j] <= tol, and not by those of fewer parts that were
+  // there before. A block of threads without any ends at once.
+  double tol = 0.0;
 };
 
 struct CardTokenKernel {
@@ -100,6 +116,14 @@ struct CardTokenPairs {
   const int64_t *x_at, *y_at;
   int64_t count;
   double* out;
+};
+
+// out[n - 1][i] += u^2 of products of n parts.
+struct CardTokenBounds {
+  CardTokens tokens;  // prepared
+  bool bias;
+  double rounding;  // R
+  double* out;      // (kCardParts, samples)
 };
 
 // out[i] += weight nu_i^2, nu_i = sum_t |(a_t, bias)| |g_t|: see GradDotPairKernel.
@@ -168,6 +192,7 @@ struct CardGradDot {
   CardTokenKernel floats;   // no factor is float64, d or p is at most kCardWidth
   CardTokenKernel doubles;  // any factors
   const char* (*pairs)(const Queue&, const CardTokenPairs&);
+  const char* (*bounds)(const Queue&, const CardTokenBounds&);
   const char* (*sizes)(const Queue&, const CardTokenSizes&);
   const char* (*keep)(const Queue&, const CardStrongest&);
   const char* (*rank)(const Queue&, const CardRanked&);

@@ -1,11 +1,13 @@
-// The powers of two of the tokens, and their factors as parts of bfloat16; see scales.hpp and
-// card.hpp.
+// The powers of two of the tokens, their factors as parts of bfloat16, and what is lost of them;
+// see scales.hpp and card.hpp.
 #pragma once
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/device/device.hpp"
 #include "kernels/device/entries.hpp"
+#include "kernels/device/reduce.hpp"
 #include "kernels/grad_dot/card.hpp"
 
 namespace genmem::GENMEM_ISA {
@@ -133,6 +135,60 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kStreamWarps* device::kWarp, 3) split_tokens(Sc
             part_row(p.tokens.input_parts, layer.inputs.cols));
   split_row(layer.gradients, token, p.tokens.gradient_scale[token],
             part_row(p.tokens.gradient_parts, layer.gradients.cols));
+}
+
+// Of a row times its scale, squared lengths: of it, of what one part leaves, and of what two do.
+struct RowErrors {
+  double all, first, second;
+};
+
+GENMEM_DEVICE RowErrors row_errors(const Matrix& m, int64_t row, double scale) {
+  const float by = static_cast<float>(scale);
+  RowErrors sums{};
+  for (int64_t c = device::lane(); c < m.cols; c += device::kWarp) {
+    const float x = static_cast<float>(entry(m, row, c)) * by;
+    const float first = x - from_bits(nearest_bf16(x) << 16);
+    const float second = first - from_bits(nearest_bf16(first) << 16);
+    const auto square = [](float of) { return static_cast<double>(of) * static_cast<double>(of); };
+    sums.all += square(x);
+    sums.first += square(first);
+    sums.second += square(second);
+  }
+  return {warp_sum(sums.all), warp_sum(sums.first), warp_sum(sums.second)};
+}
+
+// A warp for each sample.
+GENMEM_KERNEL void GENMEM_BLOCKS(kStreamWarps* device::kWarp, 3) add_bounds(CardTokenBounds p) {
+  const int64_t sample = device::block_x() * kStreamWarps + device::warp();
+  if (sample >= p.tokens.samples) return;
+  const TokenLayer& layer = p.tokens.layer;
+  double nu = 0.0, one = 0.0, two = 0.0, of_a = 0.0, of_g = 0.0;
+  for (int64_t token = layer.offsets[sample]; token < layer.offsets[sample + 1]; ++token) {
+    const double by = p.tokens.input_scale[token];
+    const RowErrors a = row_errors(layer.inputs, token, by);
+    const RowErrors g = row_errors(layer.gradients, token, p.tokens.gradient_scale[token]);
+    const double a_all = sqrt(a.all + (p.bias ? by * by : 0.0)), g_all = sqrt(g.all);
+    const double a_one = sqrt(a.first), a_two = sqrt(a.second);
+    const double g_one = sqrt(g.first), g_two = sqrt(g.second);
+    nu += a_all * g_all;
+    one += a_one * g_all + a_all * g_one;
+    two += a_two * g_all + a_all * g_two;
+    of_a += (a_one + a_two) * g_all;
+    of_g += a_all * (g_one + g_two);
+  }
+  if (device::lane() != 0) return;
+  const auto put = [&](int parts, double square) {
+    const double unscale = p.tokens.unscale[sample];
+    p.out[(parts - 1) * p.tokens.samples + sample] += (parts == 1 ? kCardMoreOne : kCardMore) *
+                                                      (square + p.rounding * nu * nu) * unscale *
+                                                      unscale;
+  };
+  const auto linear = [nu](double e, double theta) {
+    return e * e / theta + theta * nu * nu + e * e;
+  };
+  put(1, linear(one, kCardThetaOne));
+  put(2, linear(two, kCardThetaTwo) + of_a * of_a + of_g * of_g);
+  put(3, 2.0 * kCardLeftOut * nu * nu);
 }
 
 }  // namespace genmem::GENMEM_ISA

@@ -66,8 +66,8 @@ GENMEM_DEVICE void describe_row(const CardTokens& tokens, int64_t group, const T
 // Whether the product of two samples is of those that a tolerance leaves to this call.
 GENMEM_DEVICE bool taken(const CardTokenProducts& p, int64_t i, int64_t j) {
   if (!p.x.ratio) return true;
-  const double ratio = p.x.ratio[i] * p.y.ratio[j];
-  return ratio > p.above && ratio <= p.upto;
+  if (p.x.before && p.x.before[i] * p.y.before[j] <= p.tol) return false;
+  return p.x.ratio[i] * p.y.ratio[j] <= p.tol;
 }
 
 // Runs of columns, then runs of rows, each into its first place; then pairs of samples, in float64.
@@ -123,7 +123,7 @@ GENMEM_DEVICE void add_segments(const CardTokenProducts& p, int64_t x_group, int
   }
 }
 
-// The ratios of a group's samples, by a warp.
+// Of a group's samples, by a warp: the least ratio, and the most of those before.
 struct Ratios {
   double least, most;
 };
@@ -131,9 +131,9 @@ GENMEM_DEVICE Ratios ratios_of(const CardTokens& tokens, int64_t group) {
   Ratios all{HUGE_VAL, 0.0};
   for (int64_t i = tokens.groups[group] + device::lane(); i < tokens.groups[group + 1];
        i += device::kWarp) {
-    const double ratio = tokens.ratio[i];
+    const double ratio = tokens.ratio[i], before = tokens.before ? tokens.before[i] : HUGE_VAL;
     all.least = ratio < all.least ? ratio : all.least;
-    all.most = ratio > all.most ? ratio : all.most;
+    all.most = before > all.most ? before : all.most;
   }
   for (int mask = device::kWarp / 2; mask > 0; mask /= 2) {
     const double least = device::shuffle_xor(all.least, mask);
@@ -152,7 +152,7 @@ GENMEM_DEVICE bool wanted(const CardTokenProducts& p, int64_t x_group, int64_t y
   }
   if (!p.x.ratio) return true;
   const Ratios x = ratios_of(p.x, x_group), y = ratios_of(p.y, y_group);
-  return !(x.most * y.most <= p.above) && !(x.least * y.least > p.upto);
+  return !(x.most * y.most <= p.tol) && !(x.least * y.least > p.tol);
 }
 
 }  // namespace genmem::GENMEM_ISA

@@ -57,6 +57,10 @@ const char* pairs(const Queue& queue, const CardTokenPairs& p) {
   return device::launch(add_pairs, shape, stream_of(queue), p);
 }
 
+const char* bounds(const Queue& queue, const CardTokenBounds& p) {
+  return device::launch(add_bounds, streams(p.tokens.samples), stream_of(queue), p);
+}
+
 const char* sizes(const Queue& queue, const CardTokenSizes& p) {
   return device::launch(add_sizes, streams(p.samples), stream_of(queue), p);
 }
@@ -84,6 +88,7 @@ const CardGradDot& card_grad_dot() {
   static const CardGradDot table{{Tensor::kSide, part_bytes, prepare_floats, add_floats},
                                  {Wide::kSide, no_parts, prepare_doubles, add_doubles},
                                  pairs,
+                                 bounds,
                                  sizes,
                                  keep,
                                  rank,

@@ -117,9 +117,10 @@ def grad_dot(
     tol        from 1e-4 on, an error that is good enough: |error| <= tol |g_i| |g_j| is proven for
                every entry (tol for a cosine; of parts, that of the part). Products in 16-bit
                integers where they are faster and keep it (avx2; avx512 and amx with VNNI), on
-               "cuda" of one (tol of some percent) or two parts of bfloat16, a sixth or half of the
-               work; then in float32, then in float64, whose own rounding is taken for none. Which
-               of them may depend on the layers of the whole call. Not with k, which has `screen`
+               "cuda" of one (tol from 4e-3 on) or two parts of bfloat16, a sixth or half of the
+               work; then in float32, then in float64, whose own rounding is taken for none. On
+               processors the layers of the whole call may decide which; on "cuda" an entry depends
+               on its two samples alone. Not with k, which has `screen`
     backend    as in `knn`. On "cuda" the products of float32 factors are bfloat16 thrice, on the
                tensor cores; factors that do not fit on the card go through it block by block
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
