@@ -150,6 +150,7 @@ void gather(const OnCard& on, const CardLists& lists, std::int64_t rows, Maybe& 
     bounds.push_back(bounds.back() + some);
     maybe.bounds.push_back(maybe.bounds.back() + some);
   }
+  if (bounds.back() == 0) return;
   const std::size_t before = maybe.index.size();
   CardArray<std::int64_t> ends(on, rows + 1), out(on, bounds.back());
   ends.upload(bounds.data(), rows + 1);

@@ -60,10 +60,10 @@ def test_products_keep_a_tolerance(case: str, tol: float, rng: np.random.Generat
 @pytest.mark.parametrize("largest", [False, True])
 @pytest.mark.parametrize("k", [1, 10, 700, 1500])
 def test_the_strongest_are_those_of_all(k: int, largest: bool, rng: np.random.Generator) -> None:
-    """Ties and copies among them, beyond a section, on the card and for many on the host."""
+    """Ties and copies among them, beyond a tile of 32,768, on the card and for many on the host."""
     layers = [(2, 30, 20, True)]
     queries, points = (
-        factors(rng, count, layers, ragged=True, dtype=np.float32) for count in (40, 6000)
+        factors(rng, count, layers, ragged=True, dtype=np.float32) for count in (40, 40_000)
     )
     for part in (points.layers[0].inputs, points.layers[0].gradients):
         part[3000:4000] = part[:1000]

@@ -198,6 +198,11 @@ class TestTopK:
         assert index[0].tolist() == [0, 1, 2, 3]
         assert (score[1] == np.sort(values)[::-1][:4]).all()
         assert 1500 < listed < 1600
+        zeros = factor_sides(plain([0.0]), plain(values))
+        index, _, listed = _core.grad_dot_top(
+            *zeros, 2, False, None, None, True, "cuda-emulated", 2
+        )
+        assert (index.tolist(), listed) == ([[0, 1]], 1500)
 
     @pytest.mark.card
     def test_nan_and_infinity_come_first(self, backend: str) -> None:

@@ -110,8 +110,9 @@ def grad_dot(
     k          only the k largest of each row; no (M, N) is held
     largest    False: the k smallest, in ascending order
     cosine     K[i, j] / (|g_i| |g_j|), and 0 where a gradient is zero
-    screen     with k: products in low precision first (bfloat16 on amx), and in float64 those that
-               may be among the k by a proven bound. The answer is that of float64, to the index
+    screen     with k: products in low precision first (bfloat16 on amx, twice on "cuda"), and in
+               float64 those that may be among the k by a proven bound. The answer is that of
+               float64, to the index
     parts      per layer the number of the part that it belongs to: a matrix for each part, as for
                layers (range(L)) or checkpoints. Not with k, nor with cosine
     tol        from 1e-4 on, an error that is good enough: |error| <= tol |g_i| |g_j| is proven for
@@ -122,7 +123,8 @@ def grad_dot(
                processors the layers of the whole call may decide which; on "cuda" an entry depends
                on its two samples alone. Not with k, which has `screen`
     backend    as in `knn`. On "cuda" the products of float32 factors are bfloat16 thrice, on the
-               tensor cores; factors that do not fit on the card go through it block by block
+               tensor cores; factors that do not fit on the card go through it block by block, and
+               up to k = 1024 the k strongest of a row alone leave it
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
                is float32, else float64.
                |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or
