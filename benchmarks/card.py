@@ -31,7 +31,7 @@ import genmem
 from genmem import _core, kernels
 from genmem.arrays import Readable
 from genmem.kernels import Factors, LayerFactors
-from genmem.kernels.grad_dot import factor_sides
+from genmem.kernels.factors import factor_sides
 
 CHECKED = 50  # queries
 ROUNDS = 5

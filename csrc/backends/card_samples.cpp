@@ -72,7 +72,6 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     : on_(on), span_(span), section_(section) {
   const CardGradDot& table = *on.kernels().grad_dot;
   const std::int64_t samples = span.count();
-  // Behind what the queue has not done with yet.
   std::unique_ptr<CardArray<double>> errors, squares;
   std::unique_ptr<CardArray<std::int64_t>> own;
   std::vector<std::int64_t> own_read(static_cast<std::size_t>(samples));
@@ -95,7 +94,7 @@ CardSamples::CardSamples(const OnCard& on, Uploads& uploads, const std::vector<L
     const TokenLayer& side = side_of(pair, x_side);
     const std::int64_t begin = side.offsets[span.begin];
     const std::int64_t tokens = side.offsets[span.end] - begin;
-    std::vector<std::int64_t>& bounds = layer.bounds_read;
+    std::vector<std::int64_t> bounds;
     for (std::int64_t i = span.begin; i <= span.end; ++i) bounds.push_back(side.offsets[i] - begin);
     const CardTokenKernel& kernel = token_kernel(on, pair);
     layer.first_group = append_groups(bounds, samples, kernel.tile, section);
@@ -170,8 +169,6 @@ void CardSamples::find_bounds(const CardArray<double>& errors, const CardArray<d
   }
   bounds_there_->upload(bounds_.data(), kCardParts * samples);
 }
-
-CardSamples::~CardSamples() { on_.card().wait(on_.queue()); }
 
 std::int64_t CardSamples::sections() const { return ceil_div(span_.count(), section_); }
 

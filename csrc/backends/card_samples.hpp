@@ -26,8 +26,6 @@ class CardSamples {
  public:
   CardSamples(const OnCard& on, Uploads& uploads, const std::vector<LayerPair>& layers, bool x_side,
               Span span, SampleUse use, std::int64_t section = kSection);
-  // Waits until the queue has read what the host holds for it.
-  ~CardSamples();
   CardSamples(const CardSamples&) = delete;
   CardSamples& operator=(const CardSamples&) = delete;
 
@@ -50,7 +48,6 @@ class CardSamples {
 
  private:
   struct Layer {
-    std::vector<std::int64_t> bounds_read;  // until the queue has read them
     std::vector<std::int64_t> first_group;  // of each section, and past the last one
     std::unique_ptr<CardArray<std::int64_t>> bounds;
     std::unique_ptr<CardArray<double>> scales;

@@ -112,6 +112,20 @@ struct LayerPair {
 bool grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
               int64_t y_samples, bool symmetric, double tol, double* out);
 
+// The same on a card, where the answer stays: (M, N), each product times the scales of both
+// samples.
+struct ProductsOnCard {
+  void* out;
+  bool single;            // float32, else float64
+  const double* x_scale;  // (M,) and (N,) of the host, or null
+  const double* y_scale;
+};
+bool grad_dot_on_card(const Plan& plan, const std::vector<LayerPair>& layers, int64_t x_samples,
+                      int64_t y_samples, bool symmetric, double tol, const ProductsOnCard& to);
+
+// Whether a number of matrices on a card is not finite; waits for it.
+bool strange_on_card(const Plan& plan, const std::vector<Matrix>& matrices);
+
 // The strongest of each row.
 struct Strongest {
   int64_t k;  // 1 .. y_samples

@@ -63,7 +63,7 @@ class CardArray {
 
   T* data() const { return data_; }
   std::int64_t count() const { return count_; }
-  // `count` numbers; the host's memory must stay until the queue is through with them.
+  // `count` numbers; the host's memory may go when it returns, unless it is pinned.
   void upload(const T* host, std::int64_t count) {
     on_.check(on_.card().upload(on_.queue(), data_, host, bytes(count)));
   }

@@ -79,6 +79,16 @@ class CardArray {
     return out;
   }
 
+  // From the host: as many bytes, contiguous.
+  void put(const py::array& from) {
+    if (!(from.flags() & py::array::c_style) || from.nbytes() != bytes()) {
+      throw py::value_error("CardArray: what is put there is no contiguous array of its size");
+    }
+    const void* const at = from.data();
+    const py::gil_scoped_release release;
+    inside([&] { check(kernels_.card->upload(queue_, data_, at, bytes())); });
+  }
+
   std::pair<std::int32_t, std::int32_t> device() const {
     return {isa_ == backends::Isa::cuda ? kCuda : kProcessor, queue_.device};
   }
@@ -183,6 +193,7 @@ void bind_card_array(py::module_& m) {
             return dtype.is_none() ? py::object(out) : out.attr("astype")(dtype);
           },
           py::arg("dtype") = py::none(), py::arg("copy") = py::none())
+      .def("put", &CardArray::put, py::arg("array"))
       .def("__len__", [](const CardArray& self) { return self.shape().front(); })
       .def("__repr__",
            [](const CardArray& self) {

@@ -34,10 +34,10 @@ py::tuple knn_on_card(const py::object& queries, const py::object& points, std::
   interop::same_width(q, x, "knn");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "knn", "exclude") : nullptr;
-  const auto to = interop::room(distances, q.rows * k, "knn", "distances");
+  const auto to = interop::room(distances, q.rows * k, 0, "knn", "distances");
   const backends::NearestOnCard there{
       to.data, to.type == "<f4",
-      static_cast<std::int64_t*>(interop::room(indices, q.rows * k, "knn", "indices").data)};
+      static_cast<std::int64_t*>(interop::room(indices, q.rows * k, 0, "knn", "indices").data)};
   backends::Stats stats;
   const backends::Plan how = plan(backend, threads, &stats, memory, place);
   run([&] { return backends::knn_on_card(how, q, x, skip, k, there); });

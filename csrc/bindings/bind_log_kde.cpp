@@ -73,7 +73,7 @@ py::tuple log_kde_on_card(const py::object& queries, const py::object& points,
   const backends::LogDensityOnCard to{
       log_mass,
       log_masses ? interop::values(*log_masses, q.rows, "log_kde", "log_masses") : nullptr, norms,
-      static_cast<double*>(interop::room(out, bandwidths * q.rows, "log_kde", "out").data)};
+      static_cast<double*>(interop::room(out, bandwidths * q.rows, 0, "log_kde", "out").data)};
   backends::Stats stats;
   const backends::Plan how = plan(backend, threads, &stats, memory, place);
   run([&] { return backends::log_kde_on_card(how, q, x, skip, density, to); });

@@ -133,16 +133,18 @@ Matrix rows(const py::object& array, const char* operation, const char* argument
           true};
 }
 
-Room room(const py::object& array, std::int64_t entries, const char* operation,
+Room room(const py::object& array, std::int64_t entries, std::int64_t number, const char* operation,
           const char* argument) {
   const py::dict interface = array.attr("__cuda_array_interface__");
   std::int64_t found = 1;
   for (const auto& axis : interface["shape"]) found *= axis.cast<std::int64_t>();
-  if (found != entries || (interface.contains("strides") && !interface["strides"].is_none())) {
+  const bool fits = entries == 0 ? found == 0 : found % entries == 0 && number < found / entries;
+  if (!fits || (interface.contains("strides") && !interface["strides"].is_none())) {
     refuse(operation, argument, "is no contiguous memory of the size of the answer");
   }
   const auto address = interface["data"].cast<py::tuple>()[0].cast<std::uintptr_t>();
-  return {reinterpret_cast<void*>(address), interface["typestr"].cast<std::string>()};
+  const auto type = interface["typestr"].cast<std::string>();
+  return {reinterpret_cast<char*>(address) + number * entries * (type.back() - '0'), type};
 }
 
 const std::int64_t* indices(const py::array& array, std::int64_t size, const char* operation,

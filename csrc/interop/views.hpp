@@ -18,12 +18,13 @@ Matrix matrix(const py::array& array, const char* operation, const char* argumen
 // The same, or a matrix on a card: any object with __cuda_array_interface__.
 Matrix rows(const py::object& array, const char* operation, const char* argument);
 
-// Contiguous memory of a card to write so many entries to, by __cuda_array_interface__.
+// Contiguous memory of a card, by __cuda_array_interface__: the `number`-th of equal parts of so
+// many entries, to be written to.
 struct Room {
   void* data;
   std::string type;  // as NumPy spells it
 };
-Room room(const py::object& array, std::int64_t entries, const char* operation,
+Room room(const py::object& array, std::int64_t entries, std::int64_t number, const char* operation,
           const char* argument);
 
 // A contiguous int64 / float64 vector of `size` entries.

@@ -14,7 +14,7 @@ _Int64 = npt.NDArray[np.int64]
 _Stats = tuple[bool, int, int, int, bool]
 _Rows = _Array | CardRows
 _Place = tuple[int, int, list[int], CardMemory | None, bool]
-_Layer = tuple[_Array, _Array, _Array, bool]
+_Layer = tuple[_Rows, _Rows, _Array, bool]
 
 compiler: str
 cuda_build: str
@@ -32,6 +32,7 @@ class CardArray:
     def __dlpack__(self, *, stream: object = None, **kwargs: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
     def __array__(self, dtype: object = None, copy: object = None) -> _Array: ...
+    def put(self, array: _Array) -> None: ...
     def __len__(self) -> int: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -43,6 +44,7 @@ def card_states() -> dict[str, str]: ...
 def chosen_backend(backend: str) -> str: ...
 def default_threads() -> int: ...
 def on_host(array: _Rows, backend: str, place: _Place | None) -> _Array: ...
+def strange(arrays: list[CardRows], backend: str, place: _Place | None) -> bool: ...
 def first_nonfinite_row(array: _Array) -> int: ...
 def knn(
     queries: _Rows,
@@ -130,6 +132,7 @@ def grad_dot(
     backend: str,
     threads: int,
     memory: int = ...,
+    place: _Place | None = None,
 ) -> _Float64: ...
 def grad_dot_top(
     queries: list[_Layer],
@@ -142,6 +145,7 @@ def grad_dot_top(
     backend: str,
     threads: int,
     memory: int = ...,
+    place: _Place | None = None,
 ) -> tuple[_Int64, _Float64, int]: ...
 def grad_dot_listed(
     queries: list[_Layer],
@@ -150,7 +154,27 @@ def grad_dot_listed(
     backend: str,
     threads: int,
     memory: int = ...,
+    place: _Place | None = None,
 ) -> _Float64: ...
+def grad_dot_on_card(
+    queries: list[_Layer],
+    points: list[_Layer],
+    symmetric: bool,
+    tol: float,
+    query_scale: _Float64 | None,
+    point_scale: _Float64 | None,
+    backend: str,
+    threads: int,
+    memory: int,
+    place: _Place | None,
+    out: object,
+    number: int,
+) -> None: ...
 def grad_dot_diagonal(
-    queries: list[_Layer], points: list[_Layer], backend: str, threads: int, memory: int = ...
+    queries: list[_Layer],
+    points: list[_Layer],
+    backend: str,
+    threads: int,
+    memory: int = ...,
+    place: _Place | None = None,
 ) -> _Float64: ...

@@ -10,26 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emulated_arrays import CARD, OnCard
 from genmem import _core, kernels
 from genmem.errors import BackendError
 from genmem.kernels.card_arrays import CardRows, card_rows, place_of
-
-CARD = "cuda-emulated"
-
-
-class OnCard:
-    """An array of another library on the emulated card."""
-
-    def __init__(self, array: np.ndarray, **more: Any) -> None:
-        self.array = array
-        self.__cuda_array_interface__ = {
-            "shape": array.shape,
-            "typestr": array.dtype.str,
-            "data": (array.ctypes.data, True),
-            "strides": array.strides,
-            "version": 3,
-            "stream": None,
-        } | more
 
 
 def neighbours(*arguments: Any, **more: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from budget import assert_within
 from factor_sets import HOSTILE, factors, hostile, norms
 from genmem import _core, kernels, reference
 from genmem.kernels import Factors, LayerFactors
-from genmem.kernels.grad_dot import factor_sides
+from genmem.kernels.factors import factor_sides
 
 CASES = {
     "one": (1, 1, [(1, 1, 1, False)], False),

@@ -6,7 +6,7 @@ import pytest
 from budget import assert_within
 from genmem import _core, reference
 from genmem.kernels import Factors, LayerFactors, retrieve, sketch
-from genmem.kernels.grad_dot import factor_sides
+from genmem.kernels.factors import factor_sides
 
 
 def factors(rng: np.random.Generator, samples: int) -> Factors:

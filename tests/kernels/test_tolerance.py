@@ -9,7 +9,7 @@ from budget import assert_within
 from factor_sets import HOSTILE, factors, hostile, norms
 from genmem import _core, kernels, reference
 from genmem.kernels import Factors
-from genmem.kernels.grad_dot import factor_sides
+from genmem.kernels.factors import factor_sides
 
 TOL = 1e-3
 # Wide, narrow, a bias, features beyond one run of integers and beyond one piece, p = 1.

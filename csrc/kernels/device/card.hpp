@@ -2,7 +2,8 @@
 // tables of one meaning, for the card (cuda.cu) and for the emulated one (emulated.cpp).
 //
 // Everything is put into a queue and done in its order; only `wait`, `wait_for` and `download` into
-// memory that is not pinned hold up the caller. A function returns null, or the name of the call
+// memory that is not pinned hold up the caller. `upload` from memory that is not pinned has read it
+// when it returns. A function returns null, or the name of the call
 // that failed and why, in a text that lives until the thread's next one.
 #pragma once
 

@@ -188,6 +188,30 @@ struct CardGathered {
   int64_t* out;
 };
 
+// Products that stay on the card: of a tile, times the scales of both samples, to their places in
+// the answer; symmetric, those of pairs i <= j, and mirrored. Cost: reads each once, writes it.
+struct CardPlaced {
+  const double* products;  // (rows, columns)
+  int64_t rows, columns;
+  int64_t x_first, y_first;         // of all samples
+  const double *x_scale, *y_scale;  // (all samples,), or null
+  bool symmetric;
+  bool single;  // out is float32, else float64
+  void* out;    // (x samples, out_stride)
+  int64_t out_stride;
+};
+
+// The same of listed ones.
+struct CardScattered {
+  const double* products;  // (count,)
+  const int64_t *x_at, *y_at;
+  int64_t count;
+  const double *x_scale, *y_scale;
+  bool symmetric, single;
+  void* out;
+  int64_t out_stride;
+};
+
 struct CardGradDot {
   CardTokenKernel floats;   // no factor is float64, d or p is at most kCardWidth
   CardTokenKernel doubles;  // any factors
@@ -197,6 +221,8 @@ struct CardGradDot {
   const char* (*keep)(const Queue&, const CardStrongest&);
   const char* (*rank)(const Queue&, const CardRanked&);
   const char* (*gather)(const Queue&, const CardGathered&);
+  const char* (*place)(const Queue&, const CardPlaced&);
+  const char* (*scatter)(const Queue&, const CardScattered&);
 };
 
 namespace emulated {

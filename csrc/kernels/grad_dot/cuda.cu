@@ -1,4 +1,5 @@
 #include "kernels/grad_dot/card.hpp"
+#include "kernels/grad_dot/card_placed.hpp"
 #include "kernels/grad_dot/card_strongest.hpp"
 #include "kernels/grad_dot/card_tensor.hpp"
 #include "kernels/grad_dot/card_wide.hpp"
@@ -82,6 +83,17 @@ const char* gather(const Queue& queue, const CardGathered& p) {
   return device::launch(gather_kept, row_warps(p.rows), stream_of(queue), p);
 }
 
+const char* place(const Queue& queue, const CardPlaced& p) {
+  const device::Shape shape{(p.columns + kPlaceThreads - 1) / kPlaceThreads, p.rows, kPlaceThreads,
+                            0};
+  return device::launch(place_products, shape, stream_of(queue), p);
+}
+
+const char* scatter(const Queue& queue, const CardScattered& p) {
+  const device::Shape shape{(p.count + kPlaceThreads - 1) / kPlaceThreads, 1, kPlaceThreads, 0};
+  return device::launch(scatter_products, shape, stream_of(queue), p);
+}
+
 }  // namespace
 
 const CardGradDot& card_grad_dot() {
@@ -92,7 +104,9 @@ const CardGradDot& card_grad_dot() {
                                  sizes,
                                  keep,
                                  rank,
-                                 gather};
+                                 gather,
+                                 place,
+                                 scatter};
   return table;
 }
 

@@ -17,8 +17,15 @@ struct CardDistances {
   const int* only = nullptr;  // of the card: where it holds 0, nothing is done
 };
 
+// Whether all entries are finite. Cost: reads each once.
+struct CardFinite {
+  Matrix matrix;
+  int* strange;  // set where one is not
+};
+
 struct CardPairs {
   const char* (*distances)(const Queue&, const CardDistances&);
+  const char* (*finite)(const Queue&, const CardFinite&);
 };
 
 namespace emulated {

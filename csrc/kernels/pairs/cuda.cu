@@ -1,4 +1,6 @@
 #include "kernels/device/device.hpp"
+
+#include "kernels/device/entries.hpp"
 #include "kernels/pairs/card.hpp"
 #include "kernels/pairs/tile.hpp"
 
@@ -31,6 +33,16 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, kWide ? 2 : 3) all_distances(Card
 // More than a card runs at a time; few enough that a call that does nothing costs nothing.
 constexpr int64_t kMostBlocks = 2048;
 
+GENMEM_KERNEL void GENMEM_BLOCKS(kTileThreads, 4) look_at_entries(CardFinite p) {
+  bool strange = false;
+  const int64_t all = p.matrix.rows * p.matrix.cols, step = device::blocks_x() * kTileThreads;
+  for (int64_t i = device::block_x() * kTileThreads + device::thread(); i < all; i += step) {
+    const double x = entry(p.matrix, i / p.matrix.cols, i % p.matrix.cols);
+    strange = strange || !(x - x == 0.0);
+  }
+  if (strange) device::atomic_max(p.strange, 1);
+}
+
 template <bool kWide>
 const char* launch_all(const Queue& queue, const CardDistances& p) {
   using Tile = DistanceTile<kWide>;
@@ -45,10 +57,16 @@ const char* distances(const Queue& queue, const CardDistances& p) {
   return p.queries.cols > kChainDepth ? launch_all<true>(queue, p) : launch_all<false>(queue, p);
 }
 
+const char* finite(const Queue& queue, const CardFinite& p) {
+  const int64_t blocks = (p.matrix.rows * p.matrix.cols + kTileThreads - 1) / kTileThreads;
+  const device::Shape shape{blocks < kMostBlocks ? blocks : kMostBlocks, 1, kTileThreads, 0};
+  return device::launch(look_at_entries, shape, static_cast<device::Stream>(queue.stream), p);
+}
+
 }  // namespace
 
 const CardPairs& card_pairs() {
-  static const CardPairs table{distances};
+  static const CardPairs table{distances, finite};
   return table;
 }
 

@@ -5,8 +5,8 @@ from genmem.kernels.compression import compress as compress
 from genmem.kernels.compression import compression_bound as compression_bound
 from genmem.kernels.config import config as config
 from genmem.kernels.config import show_config as show_config
-from genmem.kernels.grad_dot import Factors as Factors
-from genmem.kernels.grad_dot import LayerFactors as LayerFactors
+from genmem.kernels.factors import Factors as Factors
+from genmem.kernels.factors import LayerFactors as LayerFactors
 from genmem.kernels.grad_dot import TopInfluences as TopInfluences
 from genmem.kernels.grad_dot import grad_dot as grad_dot
 from genmem.kernels.grad_dot import grad_dot_diagonal as grad_dot_diagonal

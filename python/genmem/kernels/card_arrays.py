@@ -138,6 +138,14 @@ def _by_dlpack(operation: str, argument: str, value: object) -> CardRows | None:
     return None if found is None else replace(found, torch=False)
 
 
+def on_host(value: Any) -> npt.NDArray[Any]:
+    """`value` as a NumPy array, copied where it lies on a card."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return np.asarray(value.detach().cpu())
+    return np.asarray(value)
+
+
 def place_of(operation: str, arrays: Mapping[str, object], *, told: bool = True) -> Place | None:
     """Where a call runs, and whether it tells; None where no array is on a card.
 
@@ -171,3 +179,17 @@ def room(
 
     device = torch.device("cuda", caller.device)
     return torch.empty(shape, dtype=getattr(torch, kind.name), device=device)
+
+
+def placed(
+    caller: CardRows, place: Place, backend: str, array: npt.NDArray[Any]
+) -> torch.Tensor | _core.CardArray:
+    """A copy of `array` beside `caller`."""
+    there = room(caller, place, backend, array.shape, array.dtype)
+    if isinstance(there, _core.CardArray):
+        there.put(np.ascontiguousarray(array))
+    else:
+        import torch
+
+        there.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+    return there

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem.arrays import float_type, read_rows
-from genmem.kernels.grad_dot import Factors, LayerFactors, grad_dot_diagonal
+from genmem.kernels.card_arrays import on_host
+from genmem.kernels.factors import Factors, LayerFactors
+from genmem.kernels.grad_dot import grad_dot_diagonal
 
 Float64 = npt.NDArray[np.float64]
 
@@ -114,8 +116,8 @@ class _Tokens(NamedTuple):
 
 def _plain(layer: LayerFactors) -> _Tokens:
     """The bias becomes one more input."""
-    inputs = read_rows("compress", f"inputs of {layer.name}", layer.inputs)
-    gradients = read_rows("compress", f"gradients of {layer.name}", layer.gradients)
+    inputs = read_rows("compress", f"inputs of {layer.name}", on_host(layer.inputs))
+    gradients = read_rows("compress", f"gradients of {layer.name}", on_host(layer.gradients))
     a = inputs.astype(float_type(inputs), copy=False)
     if layer.bias:
         a = np.concatenate([a, np.ones((len(a), 1), a.dtype)], axis=1)

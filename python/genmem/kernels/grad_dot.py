@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, overload
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from genmem import _core
-from genmem.arrays import AnyArray, FloatArray, Readable, float_type, read_rows
-from genmem.kernels.native import backend_and_threads, check_finite
+from genmem.arrays import FloatArray
+from genmem.kernels.card_arrays import placed, room
+from genmem.kernels.factors import Factors, Sides
+from genmem.kernels.native import MEMORY
 
 Float64 = npt.NDArray[np.float64]
-_NativeLayer: TypeAlias = tuple[AnyArray, AnyArray, AnyArray, bool]
-
-
-class LayerFactors(NamedTuple):
-    """One layer's gradient of every sample, as tokens: G_i = sum_{t in i} g_t (a_t, 1)^T.
-
-    name       of the layer, for messages
-    inputs     (tokens, d)  a_t
-    gradients  (tokens, p)  g_t
-    offsets    (n + 1,) int64: the tokens of sample i are offsets[i] .. offsets[i + 1]
-    bias       whether the 1 takes part: the layer has a bias fed by the same output gradients
-
-    A gradient that is held as it is, is one token with g = (1,).
-    """
-
-    name: str
-    inputs: Readable
-    gradients: Readable
-    offsets: npt.NDArray[np.int64]
-    bias: bool
-
-
-@dataclass(frozen=True)
-class Factors:
-    """The layers of n samples; a checkpoint's weight w is folded in as sqrt(w) on the gradients."""
-
-    layers: tuple[LayerFactors, ...]
-
-    def __len__(self) -> int:
-        return len(self.layers[0].offsets) - 1 if self.layers else 0
-
-    def samples(self, start: int, stop: int) -> Factors:
-        """The factors of samples start .. stop - 1, as views."""
-        return Factors(tuple(_slice(layer, start, stop) for layer in self.layers))
 
 
 class TopInfluences(NamedTuple):
@@ -71,6 +38,7 @@ def grad_dot(
     tol: float | None = None,
     backend: str = "auto",
     threads: int | None = None,
+    assume_finite: bool = False,
 ) -> FloatArray: ...
 @overload
 def grad_dot(
@@ -86,6 +54,7 @@ def grad_dot(
     tol: None = None,
     backend: str = "auto",
     threads: int | None = None,
+    assume_finite: bool = False,
 ) -> TopInfluences: ...
 def grad_dot(
     queries: Factors,
@@ -100,6 +69,7 @@ def grad_dot(
     tol: float | None = None,
     backend: str = "auto",
     threads: int | None = None,
+    assume_finite: bool = False,
 ) -> FloatArray | TopInfluences:
     """Inner products of per-sample gradients, from layer factors, without forming the gradients.
 
@@ -125,8 +95,10 @@ def grad_dot(
     backend    as in `knn`. On "cuda" the products of float32 factors are bfloat16 thrice, on the
                tensor cores; factors that do not fit on the card go through it block by block, and
                up to k = 1024 the k strongest of a row alone leave it
+    assume_finite  no factor is looked at first; one that is not finite makes products that are not
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
-               is float32, else float64.
+               is float32, else float64. Of queries that lie on a card the answer lies there, as in
+               `knn`: nobody waits for products with assume_finite, but for cosine or tol.
                |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or
                bytes are multiplied in float32, at 1e-6 (1e-5 at the very worst), and summed over
                layers in float64. Without tol an entry depends on its two samples alone, to the
@@ -146,26 +118,34 @@ def grad_dot(
         raise ValueError("grad_dot: screen=True, but k is None; a screen finds the k strongest")
     if tol is not None and k is not None:
         raise ValueError("grad_dot: tol is for all products; the k strongest have screen=True")
+    if k is not None and not 1 <= k <= len(points):
+        raise ValueError(f"grad_dot: k is {k}; 1..{len(points)} is wanted, the number of points")
     off = checked_tol(tol) or 0.0
-    q, x, dtype = _sides(queries, points)
-    chosen, count = backend_and_threads("grad_dot", backend, threads)
+    s = Sides.read("grad_dot", queries, points, backend, threads, assume_finite=assume_finite)
+    scales = _inverse_norms(s) if cosine else None
+    if k is None and s.caller is not None:
+        shape = (len(queries), len(points))
+        there: FloatArray = _products_on_card(s, shape, symmetric, off, scales, parts)
+        return there
     if parts is not None:
-        blocks = [
-            _core.grad_dot(*some, symmetric, off, chosen, count) for some in _divided(q, x, parts)
-        ]
-        return np.stack(blocks).astype(dtype, copy=False)
-    scales = _inverse_norms(q, x, chosen, count) if cosine else None
+        blocks = [_products(some, symmetric, off) for some in s.parts(parts)]
+        return np.stack(blocks).astype(s.dtype, copy=False)
     if k is None:
-        out = _core.grad_dot(q, x, symmetric, off, chosen, count)
+        out = _products(s, symmetric, off)
         if scales is not None:
             out *= scales[0][:, None]
             out *= scales[1]
-        return np.asarray(out).astype(dtype, copy=False)
-    if not 1 <= k <= len(points):
-        raise ValueError(f"grad_dot: k is {k}; 1..{len(points)} is wanted, the number of points")
+        return out.astype(s.dtype, copy=False)
     left, right = (None, None) if scales is None else scales
-    indices, scores, _ = _core.grad_dot_top(q, x, k, largest, left, right, screen, chosen, count)
-    return TopInfluences(indices, scores.astype(dtype, copy=False))
+    indices, scores, _ = _core.grad_dot_top(
+        s.queries, s.points, k, largest, left, right, screen, s.backend, s.threads, place=s.place
+    )
+    scores = scores.astype(s.dtype, copy=False)
+    if s.caller is None:
+        return TopInfluences(indices, scores)
+    assert s.place is not None
+    found: list[Any] = [placed(s.caller, s.place, s.backend, one) for one in (indices, scores)]
+    return TopInfluences(*found)
 
 
 def grad_products(
@@ -182,10 +162,8 @@ def grad_products(
     tol            as in `grad_dot`
     assume_finite  no factor is looked at first; one that is not finite makes products that are not
     """
-    q, x, _ = _sides(queries, points, assume_finite)
-    chosen, count = backend_and_threads("grad_dot", backend, threads)
-    out: Float64 = _core.grad_dot(q, x, False, checked_tol(tol) or 0.0, chosen, count)
-    return out
+    s = Sides.read("grad_dot", queries, points, backend, threads, assume_finite=assume_finite)
+    return _products(s, False, checked_tol(tol) or 0.0)
 
 
 def grad_dot_diagonal(
@@ -205,10 +183,9 @@ def grad_dot_diagonal(
             f"grad_dot_diagonal: queries has {len(queries)} samples and points {len(points)}; "
             "they must agree"
         )
-    q, x, _ = _sides(queries, points, assume_finite)
-    chosen, count = backend_and_threads("grad_dot_diagonal", backend, threads)
-    out: Float64 = _core.grad_dot_diagonal(q, x, chosen, count)
-    return out
+    name = "grad_dot_diagonal"
+    s = Sides.read(name, queries, points, backend, threads, assume_finite=assume_finite)
+    return _diagonal(s)
 
 
 def checked_tol(tol: float | None) -> float | None:
@@ -241,77 +218,53 @@ def top_k(products: FloatArray, k: int) -> TopInfluences:
     return TopInfluences(indices, np.take_along_axis(products, indices, axis=1))
 
 
-def _divided(
-    q: list[_NativeLayer], x: list[_NativeLayer], parts: Sequence[int]
-) -> Iterator[tuple[list[_NativeLayer], list[_NativeLayer]]]:
-    """Both sides of the layers of part 0, 1, ..."""
-    of = np.asarray(parts)
-    if of.shape != (len(q),) or of.dtype.kind not in "iu" or of.min() < 0:
-        raise ValueError(
-            f"grad_dot: parts is {parts!r}; {len(q)} numbers from 0 on are wanted, one per layer"
-        )
-    for part in range(int(of.max()) + 1):
-        at = np.flatnonzero(of == part)
-        if not len(at):
-            raise ValueError(f"grad_dot: parts has no layer of part {part}, but later ones")
-        yield [q[layer] for layer in at], [x[layer] for layer in at]
-
-
-def _inverse_norms(
-    q: list[_NativeLayer], x: list[_NativeLayer], backend: str, threads: int
-) -> tuple[Float64, Float64]:
+def _inverse_norms(sides: Sides) -> tuple[Float64, Float64]:
     """1 / |g| of every sample of both sides, 0 for a zero gradient."""
     out = []
-    for side in (q,) if x is q else (q, x):
-        norm = np.sqrt(_core.grad_dot_diagonal(side, side, backend, threads))
+    both = (sides.queries, sides.points)
+    for side in both[:1] if both[0] is both[1] else both:
+        norm = np.sqrt(_diagonal(sides.one_side(side)))
         out.append(np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0))
     return out[0], out[-1]
 
 
-def _slice(layer: LayerFactors, start: int, stop: int) -> LayerFactors:
-    first, last = int(layer.offsets[start]), int(layer.offsets[stop])
-    inputs = read_rows("grad_dot", f"inputs of {layer.name}", layer.inputs)
-    gradients = read_rows("grad_dot", f"gradients of {layer.name}", layer.gradients)
-    return LayerFactors(
-        layer.name,
-        inputs[first:last],
-        gradients[first:last],
-        layer.offsets[start : stop + 1] - first,
-        layer.bias,
+def _products(sides: Sides, symmetric: bool, tol: float) -> Float64:
+    s = sides
+    out: Float64 = _core.grad_dot(
+        s.queries, s.points, symmetric, tol, s.backend, s.threads, place=s.place
     )
+    return out
 
 
-def factor_sides(
-    queries: Factors, points: Factors
-) -> tuple[list[_NativeLayer], list[_NativeLayer]]:
-    """Both sides as the native module takes them, checked."""
-    q, x, _ = _sides(queries, points)
-    return q, x
+def _diagonal(sides: Sides) -> Float64:
+    s = sides
+    out: Float64 = _core.grad_dot_diagonal(s.queries, s.points, s.backend, s.threads, place=s.place)
+    return out
 
 
-def _sides(
-    queries: Factors, points: Factors, assume_finite: bool = False
-) -> tuple[list[_NativeLayer], list[_NativeLayer], np.dtype[np.floating]]:
-    """Both sides as the native module takes them, and the float type of an answer about them."""
-    q, dtype = _native(queries, "queries", assume_finite)
-    x, other = (q, dtype) if points is queries else _native(points, "points", assume_finite)
-    return q, x, np.promote_types(dtype, other)
-
-
-def _native(
-    factors: Factors, side: str, assume_finite: bool
-) -> tuple[list[_NativeLayer], np.dtype[np.floating]]:
-    if not factors.layers:
-        raise ValueError(f"grad_dot: {side} has no layers; at least 1 is wanted")
-    layers: list[_NativeLayer] = []
-    dtype: np.dtype[np.floating] = np.dtype(np.float32)
-    for layer in factors.layers:
-        inputs = read_rows("grad_dot", f"{side}: inputs of {layer.name}", layer.inputs)
-        gradients = read_rows("grad_dot", f"{side}: gradients of {layer.name}", layer.gradients)
-        for part, rows in (("inputs", inputs), ("gradients", gradients)):
-            if not assume_finite:
-                check_finite("grad_dot", f"{side}: {part} of {layer.name}", rows)
-            dtype = np.promote_types(dtype, float_type(rows))
-        offsets = np.ascontiguousarray(layer.offsets, dtype=np.int64)
-        layers.append((inputs, gradients, offsets, bool(layer.bias)))
-    return layers, dtype
+def _products_on_card(
+    sides: Sides,
+    shape: tuple[int, ...],
+    symmetric: bool,
+    tol: float,
+    scales: tuple[Float64, Float64] | None,
+    parts: Sequence[int] | None,
+) -> Any:
+    """The products beside the queries, (P, M, N) of parts."""
+    assert sides.caller is not None
+    assert sides.place is not None
+    each = [sides] if parts is None else list(sides.parts(parts))
+    out = room(
+        sides.caller,
+        sides.place,
+        sides.backend,
+        shape if parts is None else (len(each), *shape),
+        sides.dtype,
+    )
+    left, right = (None, None) if scales is None else scales
+    for number, s in enumerate(each):
+        _core.grad_dot_on_card(
+            s.queries, s.points, symmetric, tol, left, right, s.backend, s.threads, MEMORY, s.place,
+            out, number,
+        )  # fmt: skip
+    return out

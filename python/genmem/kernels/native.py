@@ -55,23 +55,23 @@ def checked_memory(operation: str, memory: int) -> int:
     return int(memory)
 
 
-def read_anywhere(operation: str, argument: str, value: Readable) -> Rows:
-    """`value` as the kernels can read it, on the CPU or on a card."""
+def rows_anywhere(operation: str, argument: str, value: Readable) -> Rows:
+    """A matrix (rows, d), d >= 1, as the kernels can read it, on the CPU or on a card."""
     there = card_rows(operation, argument, value)
-    return read(operation, argument, value) if there is None else there
+    rows = read(operation, argument, value) if there is None else there
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise ValueError(
+            f"{operation}: {argument} has shape {rows.shape}; "
+            "two axes (rows, d) with d >= 1 are wanted"
+        )
+    return rows
 
 
 def rows_pair(operation: str, queries: Readable, points: Readable) -> tuple[Rows, Rows]:
     """Queries and points as readable matrices of one width, points not empty; either may be on a
     card."""
-    q = read_anywhere(operation, "queries", queries)
-    x = q if points is queries else read_anywhere(operation, "points", points)
-    for name, rows in (("queries", q), ("points", x)):
-        if rows.ndim != 2 or rows.shape[1] == 0:
-            raise ValueError(
-                f"{operation}: {name} has shape {rows.shape}; "
-                "two axes (rows, d) with d >= 1 are wanted"
-            )
+    q = rows_anywhere(operation, "queries", queries)
+    x = q if points is queries else rows_anywhere(operation, "points", points)
     check_pair(operation, q, x)
     return q, x
 

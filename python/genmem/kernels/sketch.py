@@ -14,16 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genmem import _core, noise
-from genmem.arrays import read_rows
-from genmem.kernels.grad_dot import (
-    Factors,
-    LayerFactors,
-    TopInfluences,
-    factor_sides,
-    grad_products,
-    top_k,
-)
-from genmem.kernels.native import backend_and_threads
+from genmem.arrays import Readable
+from genmem.kernels.factors import Factors, LayerFactors, Sides
+from genmem.kernels.grad_dot import TopInfluences, grad_products, top_k
+from genmem.kernels.native import rows_anywhere
 
 Float32 = npt.NDArray[np.float32]
 
@@ -51,8 +45,7 @@ def sketch(
     for number, layer in enumerate(factors.layers):
         named = (("inputs", layer.inputs), ("gradients", layer.gradients))
         rho, sigma = (
-            _signs(seed, dim, read_rows("sketch", side, rows).shape[1], f"sketch {side} {number}")
-            for side, rows in named
+            _signs(seed, dim, _width(side, rows), f"sketch {side} {number}") for side, rows in named
         )
         layers.append(LayerFactors(layer.name, rho, sigma, np.arange(dim + 1), layer.bias))
     products = grad_products(factors, Factors(tuple(layers)), backend=backend, threads=threads)
@@ -94,9 +87,9 @@ def retrieve(
     if count < k:
         raise ValueError(f"retrieve: candidates is {count}; at least k = {k} is wanted")
     found = sketched(query_sketches, point_sketches, count)
-    q, x = factor_sides(queries, points)
-    chosen, used = backend_and_threads("retrieve", backend, threads)
-    best = top_k(_core.grad_dot_listed(q, x, found, chosen, used), k)
+    s = Sides.read("retrieve", queries, points, backend, threads)
+    exact = _core.grad_dot_listed(s.queries, s.points, found, s.backend, s.threads, place=s.place)
+    best = top_k(exact, k)
     return TopInfluences(np.take_along_axis(found, best.indices, axis=1), best.scores)
 
 
@@ -111,6 +104,10 @@ def sketched(query_sketches: Float32, point_sketches: Float32, count: int) -> np
         for at in range(0, len(query_sketches), step)
     ]
     return np.sort(np.concatenate(parts), axis=1) if parts else np.empty((0, count), np.int64)
+
+
+def _width(side: str, rows: Readable) -> int:
+    return int(rows_anywhere("sketch", side, rows).shape[1])
 
 
 def _signs(seed: int, dim: int, width: int, stream: str) -> Float32:
