@@ -7,10 +7,10 @@ without TF32, or torch.cdist, and the epilogue behind it, queries in blocks that
 compared with float64 of the processor for some of the queries before a clock starts: distances in
 units of the data, densities in nats. Shares are multiply-adds per second over those of torch.matmul
 of the same shape in bfloat16, as what is screened is. All times are of the device
-alone, tensors on it already, the least of several; but grad_dot reads factors of the host and
-writes products there, its errors are in units of |g_i| |g_j|, and its share is against six products
-in bfloat16, as many as it computes, or three to a tolerance of 1e-3. Of the k strongest the scores
-are compared.
+alone, tensors on it already and answers left there, the least of several. Errors of grad_dot are in
+units of |g_i| |g_j|, and its share is against six products in bfloat16, as many as it computes, or
+three to a tolerance of 1e-3. Of the k strongest the scores are compared; counts within a radius are
+off by how many points; gradients of a log-density in units of the largest one.
 
 --backend cuda-emulated tries the script itself, on the processor and a small problem: the times
 then mean nothing.
@@ -116,7 +116,9 @@ def knn_rows(p: Problem, backend: str) -> list[Row]:
     truth = np.sqrt(kernels.nearest_sq(some, points, k)[0])
     contenders: dict[str, tuple[Callable[[], torch.Tensor], torch.dtype | None]] = {
         f"genmem {backend}": (
-            lambda: torch.as_tensor(kernels.knn(p.queries, p.points, k, backend=backend).distances),
+            lambda: torch.as_tensor(
+                kernels.knn(p.queries, p.points, k, backend=backend, assume_finite=True).distances
+            ),
             torch.bfloat16,
         ),
         "torch.cdist, topk": (
@@ -146,7 +148,9 @@ def log_kde_rows(p: Problem, backend: str) -> list[Row]:
     norm = math.log(len(points)) + d * math.log(h * math.sqrt(2 * math.pi))
     contenders: dict[str, tuple[Callable[[], torch.Tensor], torch.dtype | None]] = {
         f"genmem {backend}": (
-            lambda: torch.as_tensor(kernels.log_kde(p.queries, p.points, h, backend=backend)),
+            lambda: torch.as_tensor(
+                kernels.log_kde(p.queries, p.points, h, backend=backend, assume_finite=True)
+            ),
             torch.bfloat16,
         ),
         "torch product, logsumexp": (
@@ -161,6 +165,55 @@ def log_kde_rows(p: Problem, backend: str) -> list[Row]:
         row
         for name, (run, peer) in contenders.items()
         for row in timed(f"log_kde {p.name}", p, name, run, truth, peer)
+    ]
+
+
+def radius_rows(p: Problem, backend: str) -> list[Row]:
+    some, points = p.queries[:CHECKED].cpu().numpy(), p.points.cpu().numpy()
+    r = float(np.median(kernels.nearest_sq(some, points, 10)[0][:, -1])) ** 0.5
+    truth = kernels.radius_counts(some, points, r).astype(np.float64)
+    contenders: dict[str, tuple[Callable[[], torch.Tensor], torch.dtype | None]] = {
+        f"genmem {backend}": (
+            lambda: torch.from_numpy(
+                kernels.radius_counts(p.queries, p.points, r, backend=backend)
+            ),
+            torch.bfloat16,
+        ),
+        "torch product, count": (
+            lambda: in_blocks(p.queries, lambda x: (expanded(x, p.points) <= r * r).sum(1)),
+            None,
+        ),
+    }
+    return [
+        row
+        for name, (run, peer) in contenders.items()
+        for row in timed(f"radius_counts {p.name}", p, name, run, truth, peer)
+    ]
+
+
+def gradient_rows(p: Problem, backend: str) -> list[Row]:
+    h = 0.5
+    some, points = p.queries[:CHECKED].cpu().numpy(), p.points.cpu().numpy()
+    truth = kernels.kde_gradient(some, points, h)
+    truth, unit = truth / np.abs(truth).max(), float(np.abs(truth).max())
+
+    def by_softmax(x: torch.Tensor) -> torch.Tensor:
+        share = torch.softmax(-expanded(x, p.points) / (2 * h * h), 1)
+        return (share @ p.points - x) / (h * h * unit)
+
+    contenders: dict[str, tuple[Callable[[], torch.Tensor], torch.dtype | None]] = {
+        f"genmem {backend}": (
+            lambda: torch.from_numpy(
+                kernels.kde_gradient(p.queries, p.points, h, backend=backend) / unit
+            ),
+            torch.bfloat16,
+        ),
+        "torch product, softmax": (lambda: in_blocks(p.queries, by_softmax), None),
+    }
+    return [
+        row
+        for name, (run, peer) in contenders.items()
+        for row in timed(f"kde_gradient {p.name}", p, name, run, truth, peer)
     ]
 
 
@@ -230,14 +283,25 @@ def grad_dot_rows(backend: str, device: torch.device, small: bool) -> list[Row]:
         for x, y in ((xa, ya), (xg, yg))
     )
 
+    q, x = (
+        Factors(
+            tuple(
+                layer._replace(inputs=there(layer.inputs), gradients=there(layer.gradients))
+                for layer in side.layers
+            )
+        )
+        for side in (queries, points)
+    )
+
     def products(tol: float | None) -> torch.Tensor:
-        return torch.from_numpy(kernels.grad_products(queries, points, tol=tol, backend=backend))
+        out = kernels.grad_dot(q, x, tol=tol, backend=backend, assume_finite=True)
+        return torch.as_tensor(out)
 
     k = 10
 
     def strongest(screen: bool) -> torch.Tensor:
-        top = kernels.grad_dot(queries, points, k=k, screen=screen, backend=backend)
-        return torch.as_tensor(np.asarray(top.scores))
+        top = kernels.grad_dot(q, x, k=k, screen=screen, backend=backend, assume_finite=True)
+        return torch.as_tensor(top.scores)
 
     def torch_strongest() -> torch.Tensor:
         return torch_products().topk(k).values
@@ -302,7 +366,8 @@ def main() -> None:
     device = torch.device("cuda" if asked.backend == "cuda" else "cpu")
     rows = []
     for one in problems(device, small=asked.backend != "cuda"):
-        rows += knn_rows(one, asked.backend) + log_kde_rows(one, asked.backend)
+        for measured in (knn_rows, log_kde_rows, radius_rows, gradient_rows):
+            rows += measured(one, asked.backend)
     rows += grad_dot_rows(asked.backend, device, small=asked.backend != "cuda")
     text = "\n".join([*head(device), "", *table(rows)]) + "\n"
     print(text, end="")

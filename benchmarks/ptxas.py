@@ -34,6 +34,7 @@ WIDE_TILE = 2 * 32 * 17 * 8
 SHARED = {
     "all_distances<false>": TILE,
     "all_distances<true>": WIDE_TILE,
+    "look_at_entries": 0,
     "near_hits<false>": TILE,
     "near_hits<true>": WIDE_TILE,
     "find_hits": 4 * 2 * 128 * 64,  # stages, sides, rows of 32 bfloat16
@@ -70,6 +71,8 @@ SHARED = {
     "keep_strongest<true>": 0,
     "rank_strongest": 0,
     "gather_kept": 0,
+    "place_products": 0,
+    "scatter_products": 0,
 }
 
 

@@ -54,6 +54,17 @@ class OnCard(torch.Tensor):
     def is_meta(self) -> bool:
         return False
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        values = self.held.detach().numpy()
+        return {
+            "shape": values.shape,
+            "typestr": values.dtype.str,
+            "data": (values.ctypes.data, False),
+            "strides": values.strides,
+            "version": 2,
+        }
+
     def tolist(self) -> Any:
         return self.held.tolist()
 

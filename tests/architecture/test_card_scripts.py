@@ -48,6 +48,7 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
         r"\| (\w+) .*\| genmem cuda-emulated(, \S+)? \| [\d.]+ \| (\S+) \| \d+%",
         results.read_text(),
     )
-    assert {name for name, *_ in ours} == {"knn", "log_kde", "grad_dot"}
+    named = {"knn", "log_kde", "radius_counts", "kde_gradient", "grad_dot"}
+    assert {name for name, *_ in ours} == named
     assert {way for _, way, _ in ours} == {"", ", tol=1e-3", ", screen"}
     assert all(float(error) <= (1e-3 if "tol" in way else 1e-6) for _, way, error in ours)

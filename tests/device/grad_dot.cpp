@@ -279,11 +279,51 @@ bool selects(bool screen, bool largest, int64_t k) {
   return !screen || (lost(6) && !lost(largest ? 0 : 1));
 }
 
+// A tile of a symmetric answer and some pairs of it, to their places.
+template <class T>
+bool places(bool symmetric) {
+  const int64_t n = 300, x_first = 4, y_first = 2, rows = 7, columns = 290;
+  std::vector<double> tile(static_cast<size_t>(rows * columns)), scale(static_cast<size_t>(n));
+  for (size_t i = 0; i < tile.size(); ++i) tile[i] = static_cast<double>(i % 97) - 40.0;
+  for (size_t i = 0; i < scale.size(); ++i) scale[i] = 1.0 + static_cast<double>(i % 3);
+  const bool single = sizeof(T) == 4;
+  std::vector<T> out(static_cast<size_t>(n * n), T{-1000});
+  const CardGradDot& table = emulated::card_grad_dot();
+  if (failed(table.place({}, {tile.data(), rows, columns, x_first, y_first, scale.data(),
+                              scale.data(), symmetric, single, out.data(), n}))) {
+    return false;
+  }
+  const auto at = [&](int64_t i, int64_t j) { return out[static_cast<size_t>(i * n + j)]; };
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) {
+      const int64_t i = x_first + r, j = y_first + c;
+      const T want =
+          static_cast<T>(tile[static_cast<size_t>(r * columns + c)] *
+                         (scale[static_cast<size_t>(i)] * scale[static_cast<size_t>(j)]));
+      if (symmetric && j < i) continue;
+      if (at(i, j) != want || (symmetric && at(j, i) != want)) return false;
+    }
+  }
+  const std::vector<int64_t> x_at{0, 299, 3}, y_at{0, 299, 298};
+  const double listed[3] = {1.5, 2.5, 3.5};
+  if (failed(table.scatter({}, {listed, x_at.data(), y_at.data(), 3, nullptr, nullptr, symmetric,
+                                single, out.data(), n}))) {
+    return false;
+  }
+  return at(0, 0) == T{1.5} && at(299, 299) == T{2.5} && at(3, 298) == T{3.5} &&
+         (at(298, 3) == T{3.5}) == symmetric;
+}
+
 }  // namespace
 
 }  // namespace genmem
 
 int main() {
+  for (const bool symmetric : {false, true}) {
+    if (genmem::places<float>(symmetric) && genmem::places<double>(symmetric)) continue;
+    std::printf("wrong: places\n");
+    return 1;
+  }
   using genmem::run;
   for (const bool largest : {false, true}) {
     for (const int64_t k : {1, 40}) {

@@ -119,6 +119,14 @@ bool right(const Case& c) {
           {}, {c.queries, c.k, sq.data(), index.data(), distances.data(), true, other.data()}))) {
     return false;
   }
+  // The last entry of all, and the one that is none of a wider row.
+  int odd = 0;
+  std::vector<float> row(static_cast<size_t>(2 * c.cols), 1.0f);
+  const Matrix wide{row.data(), 1, c.cols, 2 * c.cols, 1, Dtype::float32};
+  row.back() = HUGE_VALF;
+  if (!well(emulated::card_pairs().finite({}, {wide, &odd})) || odd != 0) return false;
+  row[static_cast<size_t>(c.cols - 1)] = NAN;
+  if (!well(emulated::card_pairs().finite({}, {wide, &odd})) || odd != 1) return false;
   bool good = strange == 0 && other == index &&
               std::all_of(found.begin(), found.end(), [](int count) { return count == 0; });
   for (size_t i = 0; i < m * k; ++i) {

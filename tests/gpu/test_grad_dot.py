@@ -72,3 +72,34 @@ def test_the_strongest_are_those_of_all(k: int, largest: bool, rng: np.random.Ge
     order = np.argsort(-full if largest else full, axis=1, kind="stable")[:, :k]
     assert (got.indices == order).all()
     assert (got.scores == np.take_along_axis(full, order, axis=1).astype(np.float32)).all()
+
+
+def test_tensors_as_factors(rng: np.random.Generator) -> None:
+    """What lies there stays there, and so do the products."""
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this torch sees no CUDA device")
+    device = torch.device("cuda", torch.cuda.current_device())
+    host = factors(rng, 600, LAYERS["perceptron"], ragged=True, dtype=np.float32)
+    there = kernels.Factors(
+        tuple(
+            layer._replace(
+                inputs=torch.from_numpy(layer.inputs).to(device),
+                gradients=torch.from_numpy(layer.gradients).to(device),
+            )
+            for layer in host.layers
+        )
+    )
+    want = kernels.grad_dot(host, host, symmetric=True, backend="cuda")
+    got = kernels.grad_dot(there, there, symmetric=True)
+    assert got.device == device
+    assert torch.equal(got.cpu(), torch.from_numpy(want))
+    top = kernels.grad_dot(there, there, k=5, screen=True)
+    assert top.indices.device == device
+    want_top = kernels.grad_dot(host, host, k=5, screen=True)
+    assert torch.equal(top.indices.cpu(), torch.from_numpy(want_top.indices))
+    some = there.samples(10, 20)
+    assert torch.equal(kernels.grad_dot(some, there).cpu(), torch.from_numpy(want[10:20]))
+    there.layers[1].gradients[3, 2] = float("nan")
+    with pytest.raises(ValueError, match="queries: gradients of layer 1 row 3 holds nan"):
+        kernels.grad_dot(there, there)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from genmem import kernels
 from genmem.datasets import Dataset
 from genmem.device import device_of
 from genmem.errors import BackendError, RunMismatchError
-from genmem.influence import TracIn, capture_factors
+from genmem.influence import TracIn, capture_factors, products
+from genmem.influence.capture import forms
 from genmem.influence.tasks import AttributionTask, TracInAttributor, TracInCP
+from genmem.kernels import native
 from genmem.training import Recipe, Run, train
 from influence.small_net import Saved, loss, randn
 from pretend_card import CARD, pretended_card
@@ -68,6 +75,56 @@ def test_scores_are_the_processors(run: Run, data: Dataset, tmp_path: Path) -> N
     for name, values in want.items():
         assert isinstance(got[name], np.ndarray)
         np.testing.assert_array_equal(got[name], values, err_msg=name)
+
+
+@contextmanager
+def kernels_on_card() -> Iterator[None]:
+    """As if the kernels ran there: those of the emulated card, in memory that "torch" gives."""
+    held: dict[int, np.ndarray] = {}
+
+    def allocate(size: int, device: int, stream: int) -> int:
+        one = np.empty(size + 256, np.uint8)
+        address = -(-one.ctypes.data // 256) * 256
+        held[address] = one
+        return address
+
+    cuda = {
+        "current_stream": lambda device: SimpleNamespace(cuda_stream=0),
+        "caching_allocator_alloc": allocate,
+        "caching_allocator_delete": held.pop,
+    }
+    with (
+        mock.patch.multiple(torch.cuda, **cuda),
+        mock.patch.object(native, "CARD", "cuda-emulated"),
+        mock.patch.object(forms, "reads_cards", return_value=True),
+    ):
+        yield
+    assert not held
+
+
+def test_factors_stay_where_kernels_read_them(run: Run, data: Dataset, tmp_path: Path) -> None:
+    """Products are then computed there, as good but not of the same bits."""
+    want = answers(TracIn(run, draws=4, device="cpu"), data, tmp_path / "here")
+    places: list[str] = []
+
+    def watched(left: Any, right: Any, **how: Any) -> Any:
+        for layer in (*left.layers, *right.layers):
+            places.extend(str(part.device) for part in (layer.inputs, layer.gradients)
+                          if isinstance(part, Tensor))  # fmt: skip
+        return kernels.grad_products(left, right, **how)
+
+    with pretended_card(), kernels_on_card(), mock.patch.object(products, "grad_products", watched):
+        got = answers(TracIn(run, draws=4), data, tmp_path / "there")
+    assert set(places) == {"cuda:0"}
+    assert got.keys() == want.keys()
+    own = np.sqrt(want["self"])
+    for name in ("influence", "of a store"):
+        assert np.abs(got[name] - want[name]).max() <= 1e-5 * own.max() ** 2
+    assert (got["top"] == want["top"]).all()
+    assert np.abs(got["self"] - want["self"]).max() <= 1e-5 * want["self"].max()
+    for name in (name for name in want if name.startswith("layer")):
+        assert isinstance(got[name], np.ndarray)
+        np.testing.assert_array_equal(got[name], want[name])
 
 
 def test_a_store_keeps_to_its_kind_of_device(data: Dataset, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from genmem.noise import normals
 # caches: with 512 rows a convolutional VAE at m = 4 takes 1.6 times as long as with 128.
 _LARGEST_BATCH, _SMALLEST_BATCH = 512, 16
 _BATCH_BYTES = 32 << 20
+# A card wants more rows at a time than a core; the memory that a call may take is the limit there.
+_LARGEST_ON_CARD = 8192
 
 
 class Side(Protocol):
@@ -141,6 +143,8 @@ class LiveSide:
         """Of the batches that `rows` samples are taken in."""
         own = self._capture.working_bytes
         good = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, _BATCH_BYTES // own))
+        if batches.placement(self._capture.model)[1].type == "cuda":
+            good = _LARGEST_ON_CARD
         most = max(1, min(good, self._room.working // own, rows))
         # Batches of one size, and one that is known: the capture is proven again at every new one.
         even = [size for size in range(most, most // 2, -1) if rows % size == 0]

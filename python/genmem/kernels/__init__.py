@@ -1,5 +1,6 @@
 """Typed doors to the native kernels; nothing else imports the native module."""
 
+from genmem.kernels.card_arrays import reads_cards as reads_cards
 from genmem.kernels.compression import Compressed as Compressed
 from genmem.kernels.compression import compress as compress
 from genmem.kernels.compression import compression_bound as compression_bound

@@ -138,6 +138,11 @@ def _by_dlpack(operation: str, argument: str, value: object) -> CardRows | None:
     return None if found is None else replace(found, torch=False)
 
 
+def reads_cards() -> bool:
+    """Whether the kernels of this build run on the cards of this machine."""
+    return not _core.card_states()["cuda"]
+
+
 def on_host(value: Any) -> npt.NDArray[Any]:
     """`value` as a NumPy array, copied where it lies on a card."""
     torch = sys.modules.get("torch")

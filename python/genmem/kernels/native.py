@@ -14,6 +14,9 @@ from genmem.kernels.card_arrays import CardRows, card_rows, place_of
 
 Exclude: TypeAlias = str | npt.ArrayLike | None
 
+# What "auto" is for arrays on a card.
+CARD = "cuda"
+
 # Bytes of working memory, beyond inputs and answers, that a call keeps to, about.
 MEMORY = 3 << 26
 
@@ -32,7 +35,7 @@ def backend_and_threads(
     """
     try:
         on_card = any(isinstance(rows, CardRows) for rows in arrays)
-        chosen = _core.chosen_backend("cuda" if on_card and backend == "auto" else backend)
+        chosen = _core.chosen_backend(CARD if on_card and backend == "auto" else backend)
         count = _core.default_threads() if threads is None else int(threads)
     except _core.BackendUnavailable as error:
         raise BackendError(f"{operation}: {error}") from None

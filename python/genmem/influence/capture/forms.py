@@ -16,13 +16,12 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from genmem.influence.batches import all_finite
 from genmem.influence.capture.sites import Piece, Site, Sums, Tokens, TokenSite
-from genmem.kernels import LayerFactors, pairs_take_tokens
+from genmem.kernels import LayerFactors, pairs_take_tokens, reads_cards
 
 Form = Literal["pairs", "norms", "tokens", "dense"]
 FORMS = ("pairs", "norms", "tokens", "dense")
@@ -73,16 +72,21 @@ def dense_layer(name: str, values: Tensor, scale: float) -> LayerFactors:
     rows = _array(name, values.flatten(1) if values.dim() > 1 else values[:, None])
     if scale != 1:
         rows *= scale  # in place: a copy of the largest arrays there are
-    return LayerFactors(name, rows, np.ones((n, 1), rows.dtype), np.arange(n + 1), False)
+    like = rows if isinstance(rows, Tensor) else torch.from_numpy(rows)
+    ones = _array(name, torch.ones((n, 1), dtype=like.dtype, device=like.device))
+    return LayerFactors(name, rows, ones, np.arange(n + 1), False)
 
 
-def _array(name: str, t: Tensor) -> npt.NDArray[Any]:
-    """A contiguous NumPy array: the one place where gradients leave the device they were formed on.
+def _array(name: str, t: Tensor) -> Any:
+    """A contiguous NumPy array; or where kernels read the card that it lies on, the tensor there.
 
-    Half-precision types, which BLAS lacks, come as float32.
+    The one place where gradients leave the device they were formed on. Half-precision types, which
+    BLAS lacks, come as float32.
     """
     if t.dtype not in (torch.float32, torch.float64):
         t = t.float()
     if not all_finite(t):
         raise ValueError(f"influence: the gradient of {name} is not finite though the loss is")
+    if t.device.type == "cuda" and reads_cards():
+        return t.detach().contiguous()
     return np.ascontiguousarray(t.detach().cpu().numpy())

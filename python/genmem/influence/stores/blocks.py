@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from genmem.kernels import Factors, LayerFactors
 
@@ -41,8 +42,7 @@ class _GrowingLayer:
         known = len(first.offsets) - 1
         tokens = -(-int(first.offsets[-1]) * samples // known)
         self._inputs, self._gradients = (
-            np.empty((tokens, *rows.shape[1:]), rows.dtype)
-            for rows in (np.asarray(first.inputs), np.asarray(first.gradients))
+            _room(rows, tokens) for rows in (first.inputs, first.gradients)
         )
 
     def add(self, layer: LayerFactors) -> None:
@@ -66,8 +66,16 @@ class _GrowingLayer:
         return self._first._replace(inputs=inputs, gradients=gradients, offsets=offsets)
 
 
-def _longer(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    out = np.empty((count, *rows.shape[1:]), rows.dtype)
+def _room(like: Any, rows: int) -> Any:
+    """An array for so many rows, of the same kind and in the same place."""
+    if isinstance(like, torch.Tensor):
+        return torch.empty((rows, *like.shape[1:]), dtype=like.dtype, device=like.device)
+    array = np.asarray(like)
+    return np.empty((rows, *array.shape[1:]), array.dtype)
+
+
+def _longer(rows: Any, count: int) -> Any:
+    out = _room(rows, count)
     out[: len(rows)] = rows
     return out
 

@@ -186,7 +186,8 @@ class FactorStore:
                 warnings.warn(text, RuntimeWarning, stacklevel=3)
                 held = False
             if not held:
-                self._write(checkpoint, block, live.block(rows.start, rows.stop, weight), model)
+                factors = live.block(rows.start, rows.stop, weight).on_host()
+                self._write(checkpoint, block, factors, model)
             elif lost:
                 self._check_header(checkpoint, self._read(checkpoint, block).factors, model)
             lost = False
