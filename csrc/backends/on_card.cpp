@@ -81,7 +81,12 @@ OnCard::OnCard(const Plan& plan)
   }
   check(card().enter(place_.device));
   queue_ = {place_.device, place_.stream};
-  for (void* stream : place_.before) check(card().wait({place_.device, stream}));
+  try {
+    for (void* stream : place_.before) check(card().follow(queue_, {place_.device, stream}));
+  } catch (...) {
+    card().enter(device_before_);
+    throw;
+  }
 }
 
 OnCard::~OnCard() {

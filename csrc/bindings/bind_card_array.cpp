@@ -95,11 +95,12 @@ class CardArray {
 
   const std::vector<std::int64_t>& shape() const { return shape_; }
   const std::string& type() const { return type_; }
-  std::uintptr_t stream() const { return reinterpret_cast<std::uintptr_t>(queue_.stream); }
 
-  void wait() const {
-    const py::gil_scoped_release release;
-    inside([&] { check(kernels_.card->wait(queue_)); });
+  // What a stream gets from now on finds the answer there.
+  void lead(std::int64_t stream) const {
+    void* const reader = reinterpret_cast<void*>(static_cast<std::uintptr_t>(stream));
+    if (reader == queue_.stream) return;
+    inside([&] { check(kernels_.card->follow({queue_.device, reader}, queue_)); });
   }
 
   DLTensor tensor() {
@@ -126,11 +127,14 @@ class CardArray {
   // With its device the thread's current one.
   template <class Work>
   void inside(const Work& work) const {
-    int before = 0;
-    check(kernels_.card->current(&before));
+    struct Back {
+      ~Back() { card.enter(device); }
+      const Card& card;
+      int device = 0;
+    } before{*kernels_.card};
+    check(kernels_.card->current(&before.device));
     check(kernels_.card->enter(queue_.device));
     work();
-    check(kernels_.card->enter(before));
   }
 
   backends::Isa isa_;
@@ -156,12 +160,26 @@ void drop(PyObject* capsule) {
   managed->deleter(managed);
 }
 
-py::object dlpack(const Shared& array, const py::object& stream, const py::kwargs&) {
-  // A reader in another stream waits here: that the work is done is all that it needs to know.
-  if (stream.is_none() ||
-      stream.cast<std::int64_t>() != static_cast<std::int64_t>(array->stream())) {
-    array->wait();
+[[noreturn]] void refuse(const char* why) {
+  PyErr_SetString(PyExc_BufferError, why);
+  throw py::error_already_set();
+}
+
+py::object dlpack(const Shared& array, const py::object& stream, const py::kwargs& more) {
+  const auto asked = [&](const char* name) {
+    return more.contains(name) ? py::object(more[name]) : py::none();
+  };
+  if (!asked("copy").is_none() && asked("copy").cast<bool>()) {
+    refuse("a copy is wanted: np.asarray makes one on the host");
   }
+  const py::object device = asked("dl_device");
+  if (!device.is_none() &&
+      device.cast<std::pair<std::int32_t, std::int32_t>>() != array->device()) {
+    refuse("another device is wanted: np.asarray makes a copy on the host");
+  }
+  // -1: the reader sees to the order itself; none: it reads in the default stream.
+  const std::int64_t reader = stream.is_none() ? 1 : stream.cast<std::int64_t>();
+  if (reader >= 0) array->lead(reader);
   auto managed = std::make_unique<DLManagedTensor>();
   *managed = {array->tensor(), new Shared(array), release};
   PyObject* const capsule = PyCapsule_New(managed.get(), "dltensor", drop);

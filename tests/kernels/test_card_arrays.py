@@ -97,6 +97,14 @@ class TestAnAnswer:
         assert (indices == self.want.indices).all()
         assert indices.dtype == np.int64
 
+    def test_is_not_what_was_not_asked_for(self, found: kernels.Neighbors) -> None:
+        assert found.indices.__dlpack_device__() == (1, 0)
+        found.indices.__dlpack__(stream=-1, max_version=(1, 0), dl_device=(1, 0), copy=False)
+        with pytest.raises(BufferError, match="a copy is wanted"):
+            found.indices.__dlpack__(copy=True)
+        with pytest.raises(BufferError, match="another device is wanted"):
+            found.indices.__dlpack__(dl_device=(2, 0))
+
     def test_that_nobody_takes_is_given_back(self, found: kernels.Neighbors) -> None:
         for _ in range(3):
             found.indices.__dlpack__()

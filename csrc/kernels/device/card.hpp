@@ -39,6 +39,8 @@ struct Card {
   const char* (*wait_for)(void* event);
   void (*drop)(void* event);
   const char* (*wait)(const Queue&);
+  // What `later` gets from now on is done behind all that `earlier` holds; nobody waits.
+  const char* (*follow)(const Queue& later, const Queue& earlier);
 };
 
 namespace emulated {

@@ -106,12 +106,23 @@ const char* wait(const Queue& queue) {
   return told("cudaStreamSynchronize", cudaStreamSynchronize(stream_of(queue)));
 }
 
+const char* follow(const Queue& later, const Queue& earlier) {
+  void* event = nullptr;
+  const char* error = mark(earlier, &event);
+  if (!error) {
+    error = told("cudaStreamWaitEvent",
+                 cudaStreamWaitEvent(stream_of(later), static_cast<cudaEvent_t>(event), 0));
+  }
+  if (event) drop(event);
+  return error;
+}
+
 }  // namespace
 
 const Card& card() {
   static const Card table{"cuda",   devices, current,  enter, open,   close,    free_bytes,
                           allocate, release, pin,      unpin, upload, download, download_rows,
-                          fill,     mark,    wait_for, drop,  wait};
+                          fill,     mark,    wait_for, drop,  wait,   follow};
   return table;
 }
 

@@ -82,13 +82,15 @@ void drop(void*) {}
 
 const char* wait(const Queue&) { return nullptr; }
 
+const char* follow(const Queue&, const Queue&) { return nullptr; }
+
 }  // namespace
 
 const Card& card() {
   static const Card table{
       "cuda-emulated", devices, current, enter,  open,     close,         free_bytes, allocate,
       release,         pin,     unpin,   upload, download, download_rows, fill,       mark,
-      wait_for,        drop,    wait};
+      wait_for,        drop,    wait,    follow};
   return table;
 }
 
