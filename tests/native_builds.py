@@ -50,7 +50,7 @@ VARIANTS = {
         nm="aarch64-linux-gnu-nm",
     ),
     "plain": Variant((), ("--every", "3"), module=True),
-    "thread": sanitized("thread", "--every", "3"),
+    "thread": sanitized("thread", "--every", "8"),
     "address": sanitized("address,undefined", "--every", "2"),
 }
 

@@ -192,15 +192,25 @@ std::int64_t CardSamples::bytes(const std::vector<LayerPair>& layers, bool x_sid
   std::int64_t sum = 0;
   for (const LayerPair& layer : layers) {
     const TokenLayer& side = side_of(layer, x_side);
-    // A float takes three times two bytes when packed.
-    const auto packed = [](const Matrix& m) { return upload_bytes(m) + 6 * m.cols; };
+    // A float takes three times two bytes when packed, in whole stages.
+    const auto packed = [](const Matrix& m) {
+      return upload_bytes(m) + 2 * kCardParts * kCardStage * card_stages(m.cols);
+    };
     const std::int64_t tokens = side.offsets[sample + 1] - side.offsets[sample];
     sum += 24 + tokens * (16 + packed(side.inputs) + packed(side.gradients));
   }
   return sum;
 }
 
+std::vector<LayerPair> fitting(const OnCard& on, std::vector<LayerPair> layers) {
+  std::int64_t most = 0;
+  on.check(on.card().shared_bytes(&most));
+  for (LayerPair& layer : layers) layer.wide = on.kernels().grad_dot->floats.shared > most;
+  return layers;
+}
+
 bool in_parts(const LayerPair& layer) {
+  if (layer.wide) return false;
   const bool narrow = std::min(layer.x.inputs.cols, layer.x.gradients.cols) <= kCardWidth;
   return single(layer.x) && single(layer.y) && narrow;
 }

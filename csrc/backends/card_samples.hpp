@@ -66,6 +66,9 @@ class CardSamples {
   std::unique_ptr<CardArray<double>> bounds_there_;
 };
 
+// The layers, wide where the tiles of the tensor cores need more shared memory than this card has.
+std::vector<LayerPair> fitting(const OnCard& on, std::vector<LayerPair> layers);
+
 // Whether the factors of a layer are multiplied as parts of bfloat16, and not in float64.
 bool in_parts(const LayerPair& layer);
 

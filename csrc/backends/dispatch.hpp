@@ -38,6 +38,7 @@ struct CardPlace {
   std::vector<void*> before;  // other streams, whose work so far must be done first
   std::function<void*(std::int64_t bytes)> allocate;  // or empty: the card's
   std::function<void(void*)> release;
+  std::function<std::int64_t()> spare;  // bytes that `allocate` has at hand
   // Whether the caller looks at what `stats` tells: it costs a wait.
   bool told = true;
 };
@@ -104,6 +105,7 @@ struct LayerPair {
   TokenLayer x;
   TokenLayer y;
   bool bias;
+  bool wide = false;  // on a card, multiplied in float64
 };
 
 // out (M, N); symmetric: x and y are the same samples, and only half of the blocks are computed.

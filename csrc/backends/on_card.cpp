@@ -66,7 +66,14 @@ Matrix some_rows(const OnCard& on, const Matrix& m, std::int64_t most, std::vect
   memory.resize(static_cast<std::size_t>(count * bytes));
   const std::int64_t pitch =
       count == 1 ? bytes : m.rows / count * m.row_stride * item_bytes(m.dtype);
-  on.check(on.card().download_rows(on.queue(), memory.data(), m.data, pitch, bytes, count));
+  if (pitch < bytes) {  // rows that overlap, as of a sliding window
+    for (std::int64_t i = 0; i < count; ++i) {
+      const char* from = static_cast<const char*>(m.data) + i * pitch;
+      on.check(on.card().download(on.queue(), memory.data() + i * bytes, from, bytes));
+    }
+  } else {
+    on.check(on.card().download_rows(on.queue(), memory.data(), m.data, pitch, bytes, count));
+  }
   on.wait();
   return {memory.data(), count, m.cols, m.cols, 1, m.dtype};
 }
@@ -79,27 +86,41 @@ OnCard::OnCard(const Plan& plan)
     check(card().open(queue_));
     return;
   }
-  check(card().enter(place_.device));
+  // To enter a device makes a context there: that of another one is not made on the way back.
+  if (place_.device != device_before_) check(card().enter(place_.device));
   queue_ = {place_.device, place_.stream};
   try {
     for (void* stream : place_.before) check(card().follow(queue_, {place_.device, stream}));
   } catch (...) {
-    card().enter(device_before_);
+    leave();
     throw;
   }
 }
 
 OnCard::~OnCard() {
   if (place_.given) {
-    card().enter(device_before_);
+    // Whoever made what was read may use its memory again, behind this.
+    for (void* stream : place_.before) card().follow({place_.device, stream}, queue_);
+    leave();
   } else {
     card().close(queue_);
   }
 }
 
+void OnCard::leave() const {
+  if (place_.device != device_before_) card().enter(device_before_);
+}
+
 void OnCard::wait() const {
   stats_->waits += 1;
   check(card().wait(queue_));
+}
+
+void OnCard::put(void* there, const void* host, std::int64_t bytes) const {
+  if (bytes == 0) return;
+  const PinnedArray<char> piece(*this, bytes);
+  std::memcpy(piece.data(), host, static_cast<std::size_t>(bytes));
+  check(card().upload(queue_, there, piece.data(), bytes));
 }
 
 void* OnCard::allocate(std::int64_t bytes) const {
@@ -121,7 +142,10 @@ void OnCard::check(const char* error) const {
 std::int64_t OnCard::room(std::int64_t memory) const {
   std::int64_t free = 0;
   check(card().free_bytes(&free));
-  return free < 0 ? memory : free / 5 * 4;
+  if (free < 0) return memory;
+  // What the caller's store holds and nobody uses counts as taken there.
+  if (place_.spare) free += place_.spare();
+  return free / 5 * 4;
 }
 
 Uploads::Uploads(const OnCard& on, const Plan& plan, const Matrix& queries, const Matrix& points)
@@ -129,9 +153,7 @@ Uploads::Uploads(const OnCard& on, const Plan& plan, const Matrix& queries, cons
 
 Uploads::~Uploads() {
   for (void* event : passed_) {
-    if (!event) continue;
-    on_.card().wait_for(event);
-    on_.card().drop(event);
+    if (event) on_.card().drop(event);
   }
 }
 

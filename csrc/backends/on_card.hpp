@@ -10,6 +10,7 @@
 
 #include "backends/cards.hpp"
 #include "backends/dispatch.hpp"
+#include "backends/pinned.hpp"
 
 namespace genmem::backends {
 
@@ -36,6 +37,11 @@ class OnCard {
   // For all that the queue holds; counted, as a caller may want to know.
   void wait() const;
 
+  // Bytes of any memory of the host, which may go when it returns: a card may wait for its queue
+  // before it copies what is not pinned, or copy what is when its turn comes. So they go by a piece
+  // of pinned memory.
+  void put(void* there, const void* host, std::int64_t bytes) const;
+
   void* allocate(std::int64_t bytes) const;
   void release(void* memory) const;
 
@@ -43,6 +49,8 @@ class OnCard {
   std::int64_t room(std::int64_t memory) const;
 
  private:
+  void leave() const;
+
   const CardKernels& table_;
   const CardPlace& place_;
   Stats* stats_;
@@ -64,9 +72,7 @@ class CardArray {
   T* data() const { return data_; }
   std::int64_t count() const { return count_; }
   // `count` numbers; the host's memory may go when it returns, unless it is pinned.
-  void upload(const T* host, std::int64_t count) {
-    on_.check(on_.card().upload(on_.queue(), data_, host, bytes(count)));
-  }
+  void upload(const T* host, std::int64_t count) { on_.put(data_, host, bytes(count)); }
   void download(T* host, std::int64_t count) const {
     on_.check(on_.card().download(on_.queue(), host, data_, bytes(count)));
   }
@@ -82,23 +88,23 @@ class CardArray {
   T* data_;
 };
 
-// Pinned memory of the host.
+// Pinned memory of the host, until the queue is through with it.
 template <class T>
 class PinnedArray {
  public:
   PinnedArray(const OnCard& on, std::int64_t count) : on_(on) {
-    void* memory = nullptr;
-    on_.check(on_.card().pin(&memory, count * static_cast<std::int64_t>(sizeof(T))));
-    data_ = static_cast<T*>(memory);
+    const char* error = nullptr;
+    piece_ = take_pinned(on_.card(), count * static_cast<std::int64_t>(sizeof(T)), &error);
+    on_.check(error);
   }
-  ~PinnedArray() { on_.card().unpin(data_); }
+  ~PinnedArray() { give_pinned(on_.card(), on_.queue(), piece_); }
   PinnedArray(const PinnedArray&) = delete;
   PinnedArray& operator=(const PinnedArray&) = delete;
-  T* data() const { return data_; }
+  T* data() const { return static_cast<T*>(piece_.memory); }
 
  private:
   const OnCard& on_;
-  T* data_;
+  Pinned piece_;
 };
 
 // Rows of the host's matrices of any strides, to the card: gathered by the threads of the plan into

@@ -66,8 +66,9 @@ std::unique_ptr<CardArray<double>> copied(const OnCard& on, const double* from,
 
 }  // namespace
 
-bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, std::int64_t x_samples,
+bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& given, std::int64_t x_samples,
                    std::int64_t y_samples, bool symmetric, double tol, double* out) {
+  const std::vector<LayerPair> layers = fitting(OnCard(plan), given);
   Proofs proofs(layers, x_samples, y_samples, tol);
   const auto take = [&](const Sections& sections, const double* products) {
     const Span x = sections.x_span(), y = sections.y_span();
@@ -91,12 +92,13 @@ bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& layers, std::
   return proofs.add_rest(symmetric, rest);
 }
 
-bool grad_dot_on_card(const Plan& plan, const std::vector<LayerPair>& layers,
-                      std::int64_t x_samples, std::int64_t y_samples, bool symmetric, double tol,
+bool grad_dot_on_card(const Plan& plan, const std::vector<LayerPair>& given, std::int64_t x_samples,
+                      std::int64_t y_samples, bool symmetric, double tol,
                       const ProductsOnCard& to) {
   if (x_samples == 0 || y_samples == 0) return true;
-  Proofs proofs(layers, x_samples, y_samples, tol);
   const OnCard on(plan);
+  const std::vector<LayerPair> layers = fitting(on, given);
+  Proofs proofs(layers, x_samples, y_samples, tol);
   const CardGradDot& table = *on.kernels().grad_dot;
   const auto x_scale = copied(on, to.x_scale, x_samples),
              y_scale = copied(on, to.y_scale, y_samples);

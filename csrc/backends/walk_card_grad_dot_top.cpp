@@ -222,8 +222,9 @@ bool each_list(const Plan& plan, const std::vector<LayerPair>& layers, std::int6
 
 }  // namespace
 
-bool card_grad_dot_top(const Plan& plan, const std::vector<LayerPair>& layers,
+bool card_grad_dot_top(const Plan& plan, const std::vector<LayerPair>& given,
                        std::int64_t x_samples, std::int64_t y_samples, const Strongest& top) {
+  const std::vector<LayerPair> layers = fitting(OnCard(plan), given);
   if (top.k > kCardStrongest) return top_on_host(plan, layers, x_samples, y_samples, top);
   Maybe maybe;
   if (x_samples == 0) return true;

@@ -27,6 +27,7 @@ bool card_kde_gradient(const Plan& plan, const Matrix& queries, const Matrix& po
   CardArray<double> sums(on, cut.batch), cuts(on, cut.batch), reaches(on, cut.batch);
   CardArray<double> gradients(on, cut.batch * queries.cols);
   CardArray<int> strange(on, 1);
+  strange.fill(0);
   const double all = kNegligible + std::log(static_cast<double>(points.rows));
   std::vector<double> least, reach;
   for (std::int64_t begin = 0; begin < queries.rows; begin += cut.batch) {

@@ -47,9 +47,9 @@ class CardArray {
   ~CardArray() {
     int before = 0;
     kernels_.card->current(&before);
-    kernels_.card->enter(queue_.device);
+    if (before != queue_.device) kernels_.card->enter(queue_.device);
     kernels_.card->release(queue_, data_);
-    kernels_.card->enter(before);
+    if (before != queue_.device) kernels_.card->enter(before);
   }
   CardArray(const CardArray&) = delete;
   CardArray& operator=(const CardArray&) = delete;
@@ -86,7 +86,15 @@ class CardArray {
     }
     const void* const at = from.data();
     const py::gil_scoped_release release;
-    inside([&] { check(kernels_.card->upload(queue_, data_, at, bytes())); });
+    inside([&] {
+      const char* error = nullptr;
+      const backends::Pinned piece = backends::take_pinned(*kernels_.card, bytes(), &error);
+      check(error);
+      std::memcpy(piece.memory, at, static_cast<std::size_t>(bytes()));
+      error = kernels_.card->upload(queue_, data_, piece.memory, bytes());
+      backends::give_pinned(*kernels_.card, queue_, piece);
+      check(error);
+    });
   }
 
   std::pair<std::int32_t, std::int32_t> device() const {
@@ -128,12 +136,18 @@ class CardArray {
   template <class Work>
   void inside(const Work& work) const {
     struct Back {
-      ~Back() { card.enter(device); }
+      ~Back() {
+        if (device >= 0) card.enter(device);
+      }
       const Card& card;
-      int device = 0;
+      int device = -1;
     } before{*kernels_.card};
-    check(kernels_.card->current(&before.device));
-    check(kernels_.card->enter(queue_.device));
+    int device = 0;
+    check(kernels_.card->current(&device));
+    if (device != queue_.device) {
+      check(kernels_.card->enter(queue_.device));
+      before.device = device;
+    }
     work();
   }
 
@@ -179,6 +193,7 @@ py::object dlpack(const Shared& array, const py::object& stream, const py::kwarg
   }
   // -1: the reader sees to the order itself; none: it reads in the default stream.
   const std::int64_t reader = stream.is_none() ? 1 : stream.cast<std::int64_t>();
+  if (reader == 0) refuse("stream is 0, which is none of CUDA's; 1 is the default stream");
   if (reader >= 0) array->lead(reader);
   auto managed = std::make_unique<DLManagedTensor>();
   *managed = {array->tensor(), new Shared(array), release};

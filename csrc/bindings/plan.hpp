@@ -45,6 +45,12 @@ inline backends::CardPlace card_place(const py::object& place) {
       error.discard_as_unraisable("genmem: memory of a card");
     }
   };
+  if (py::hasattr(memory, "spare")) {
+    to.spare = [store] {
+      const py::gil_scoped_acquire gil;
+      return py::handle(store).attr("spare")().cast<std::int64_t>();
+    };
+  }
   return to;
 }
 

@@ -120,10 +120,18 @@ Matrix rows(const py::object& array, const char* operation, const char* argument
   if (interface.contains("strides") && !interface["strides"].is_none()) {
     strides = interface["strides"].cast<std::vector<std::int64_t>>();
   }
-  if (strides[0] % item != 0 || strides[0] < 0 || (strides[1] != item && shape[1] > 1)) {
+  const bool whole =
+      strides[0] % item == 0 && strides[0] >= 0 && (strides[1] == item || shape[1] <= 1);
+  if (!whole && shape[0] > 0) {
     refuse(operation, argument, "has rows that do not lie in one piece, one behind another");
   }
   const auto address = interface["data"].cast<py::tuple>()[0].cast<std::uintptr_t>();
+  if (address % static_cast<std::uintptr_t>(item) != 0) {
+    refuse(operation, argument, "lies at an address that is no multiple of its item size");
+  }
+  if (interface.contains("mask") && !interface["mask"].is_none()) {
+    refuse(operation, argument, "has a mask");
+  }
   return {reinterpret_cast<const void*>(address),
           shape[0],
           shape[1],

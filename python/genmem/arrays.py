@@ -91,7 +91,7 @@ def _foreign(operation: str, argument: str, value: Readable) -> AnyArray:
             raise BackendError(
                 f"{operation}: {argument} is on {value.device}; arrays on the CPU are wanted"
             )
-        plain = value.detach()
+        plain = value.detach().resolve_neg()
         return np.from_dlpack(plain.float() if plain.dtype == torch.bfloat16 else plain)
     if isinstance(value, SupportsDLPack):
         return np.from_dlpack(value)

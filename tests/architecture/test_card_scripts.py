@@ -28,6 +28,8 @@ def test_registers_suffice() -> None:
     kernels = ptxas.every_kernel()
     named = {(one.name, one.architecture) for one in kernels}
     assert named == {(name, one) for name in ptxas.SHARED for one in ptxas.LIMITS}
+    told = (BENCHMARKS / "README.md").read_text()
+    assert all(f": {name} |" in told for name in ptxas.SHARED)
     for one in kernels:
         assert one.spills <= 32, one  # seven numbers, outside of loops
         assert one.occupancy >= 0.25, one

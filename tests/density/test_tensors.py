@@ -11,6 +11,8 @@ import pytest
 from sklearn.base import clone
 
 from density_oracle import close
+from genmem import kernels
+from genmem.arrays import read
 from genmem.density import (
     GaussianKDE,
     GaussianMixtureDensity,
@@ -86,6 +88,16 @@ def test_tensors_of_any_type_equal_their_arrays(rng, dtype):
     want = GaussianKDE(2.0).fit(whole.float().numpy()).score_samples(whole.float().numpy())
     assert got.dtype == torch.float64
     close(got.numpy(), want, 1e-12)
+
+
+def test_a_tensor_that_only_says_it_is_negative():
+    """The memory of an imaginary part of conjugates holds it with the other sign."""
+    z = torch.tensor([[1 + 2j, 3 - 4j], [2 - 1j, 1 + 1j], [0 + 5j, 1 - 2j]])
+    rows = z.conj().imag
+    assert rows.is_neg()
+    got = kernels.sq_distances(rows, torch.zeros(1, 2))
+    assert got.ravel().tolist() == [20.0, 2.0, 29.0]
+    assert (read("knn", "queries", rows) == [[-2, 4], [1, -1], [-5, 2]]).all()
 
 
 def test_rows_of_a_tensor_are_held_in_place(rows):

@@ -84,9 +84,15 @@ def test_an_answer_is_not_waited_for(device: "torch.device") -> None:
     points = torch.randn(30_000, 100, device=device)
     work = torch.randn(8192, 8192, device=device)
 
+    own, weights = np.arange(30_000), np.ones(30_000)
+    layer = kernels.LayerFactors("one", points, points[:, :20], np.arange(30_001), True)
+    some = kernels.Factors((layer,)).samples(0, 500)
+
     def calls() -> None:
         kernels.knn(points[:500], points, 5, assume_finite=True)
-        kernels.log_kde(points[:500], points, 1.0, assume_finite=True)
+        kernels.knn(points, points, 5, exclude=own, assume_finite=True)
+        kernels.log_kde(points[:500], points, 1.0, weights=weights, assume_finite=True)
+        kernels.grad_dot(some, kernels.Factors((layer,)), assume_finite=True)
 
     calls()
     torch.cuda.synchronize(device)

@@ -102,6 +102,8 @@ class TestAnAnswer:
         found.indices.__dlpack__(stream=-1, max_version=(1, 0), dl_device=(1, 0), copy=False)
         with pytest.raises(BufferError, match="a copy is wanted"):
             found.indices.__dlpack__(copy=True)
+        with pytest.raises(BufferError, match="stream is 0"):
+            found.indices.__dlpack__(stream=0)
         with pytest.raises(BufferError, match="another device is wanted"):
             found.indices.__dlpack__(dl_device=(2, 0))
 
@@ -242,6 +244,23 @@ def test_a_value_that_is_not_finite_is_named(screened: bool) -> None:
         kernels.log_kde(OnCard(points[70:80]), OnCard(points[:60]), 1.0, backend=CARD)
 
 
+def test_rows_of_a_sliding_window() -> None:
+    """They overlap; a value that is not finite is in several."""
+    series = np.sin(np.arange(3000.0) ** 1.5)
+    windows = np.lib.stride_tricks.sliding_window_view(series, 20)
+    got = neighbours(OnCard(windows[:9]), OnCard(windows), 3)
+    assert (got[1] == kernels.knn(windows[:9], windows, 3).indices).all()
+    series[1000] = np.nan
+    with pytest.raises(ValueError, match="points row 981 holds nan"):
+        kernels.knn(OnCard(windows[:9]), OnCard(windows), 3, backend=CARD)
+
+
+def test_no_rows_of_any_strides() -> None:
+    points = np.zeros((5, 3))
+    queries = OnCard(points[:0], strides=(0, 0))
+    assert kernels.knn(queries, OnCard(points), 2, backend=CARD).indices.shape == (0, 2)
+
+
 def test_no_queries() -> None:
     points = np.zeros((5, 3))
     assert kernels.knn(OnCard(points[:0]), OnCard(points), 2, backend=CARD).indices.shape == (0, 2)
@@ -262,6 +281,17 @@ class TestRefuses:
     def test_columns_that_lie_apart(self) -> None:
         points = OnCard(np.zeros((5, 6))[:, ::2])
         with pytest.raises(ValueError, match="queries has rows that do not lie in one piece"):
+            kernels.knn(points, points, 1, backend=CARD)
+
+    def test_an_address_that_is_not_aligned(self) -> None:
+        values = np.zeros((5, 3))
+        points = OnCard(values, data=(values.ctypes.data + 4, True))
+        with pytest.raises(ValueError, match="lies at an address that is no multiple"):
+            kernels.knn(points, points, 1, backend=CARD)
+
+    def test_a_mask(self) -> None:
+        points = OnCard(np.zeros((5, 3)), mask=OnCard(np.ones((5, 3), np.bool_)))
+        with pytest.raises(ValueError, match="queries has a mask"):
             kernels.knn(points, points, 1, backend=CARD)
 
     def test_other_elements(self) -> None:

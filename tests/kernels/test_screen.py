@@ -158,6 +158,7 @@ def test_the_answer_does_not_depend_on_threads_batch_or_memory(
             assert (one == other[1, rows]).all()
 
 
+@pytest.mark.card
 def test_exclusion(backend: str, rng: np.random.Generator) -> None:
     points = rng.standard_normal((N, 50)).astype(np.float32)
     points[7] = points[2222]  # a copy stays: exclusion is by index

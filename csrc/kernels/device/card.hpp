@@ -2,9 +2,9 @@
 // tables of one meaning, for the card (cuda.cu) and for the emulated one (emulated.cpp).
 //
 // Everything is put into a queue and done in its order; only `wait`, `wait_for` and `download` into
-// memory that is not pinned hold up the caller. `upload` from memory that is not pinned has read it
-// when it returns. A function returns null, or the name of the call
-// that failed and why, in a text that lives until the thread's next one.
+// memory that is not pinned hold up the caller. `upload` is from pinned memory. A function returns
+// null, or the name of the call that failed and why, in a text that lives until the thread's next
+// one.
 #pragma once
 
 #include <stdint.h>
@@ -18,13 +18,14 @@ struct Queue {
 };
 
 struct Card {
-  const char* name;                           // of the backend
-  const char* (*devices)(int* count);         // an error where there is none
-  const char* (*current)(int* device);        // the thread's
-  const char* (*enter)(int device);           // makes it the thread's
-  const char* (*open)(Queue&);                // a stream of its own
-  void (*close)(const Queue&);                // waits, then gives it back
-  const char* (*free_bytes)(int64_t* bytes);  // of the current device; -1: as much as wanted
+  const char* name;                            // of the backend
+  const char* (*devices)(int* count);          // an error where there is none
+  const char* (*current)(int* device);         // the thread's
+  const char* (*enter)(int device);            // makes it the thread's
+  const char* (*open)(Queue&);                 // a stream of its own
+  void (*close)(const Queue&);                 // waits, then gives it back
+  const char* (*free_bytes)(int64_t* bytes);   // of the current device; -1: as much as wanted
+  const char* (*shared_bytes)(int64_t* most);  // of a block, on the current device
   const char* (*allocate)(const Queue&, void** to, int64_t bytes);  // aligned to 256
   void (*release)(const Queue&, void* memory);
   const char* (*pin)(void** to, int64_t bytes);  // memory of the host that copies itself
@@ -37,6 +38,7 @@ struct Card {
   const char* (*fill)(const Queue&, void* card, int byte, int64_t bytes);
   const char* (*mark)(const Queue&, void** event);  // a new event where null
   const char* (*wait_for)(void* event);
+  const char* (*passed)(void* event, bool* done);  // without a wait
   void (*drop)(void* event);
   const char* (*wait)(const Queue&);
   // What `later` gets from now on is done behind all that `earlier` holds; nobody waits.

@@ -1,28 +1,31 @@
 // Memory, copies and their order by the CUDA runtime; see card.hpp.
 #include <cuda_runtime.h>
-#include <stdio.h>
 
 #include "kernels/device/card.hpp"
+#include "kernels/device/device.hpp"
 
 namespace genmem::cuda {
 
 namespace {
 
-// Null, or what failed: a failed call also leaves a mark in the runtime, which is taken away.
-const char* told(const char* call, cudaError_t error) {
-  if (error == cudaSuccess) return nullptr;
-  static thread_local char text[256];
-  cudaGetLastError();
-  snprintf(text, sizeof text, "%s: %s", call, cudaGetErrorString(error));
-  return text;
-}
+using device::told;
 
 cudaStream_t stream_of(const Queue& queue) { return static_cast<cudaStream_t>(queue.stream); }
 
 const char* devices(int* count) {
   *count = 0;
   if (const char* error = told("cudaGetDeviceCount", cudaGetDeviceCount(count))) return error;
-  return *count > 0 ? nullptr : "cudaGetDeviceCount: no device";
+  for (int device = 0; device < *count; ++device) {
+    int major = 0;
+    if (const char* error =
+            told("cudaDeviceGetAttribute",
+                 cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device))) {
+      return error;
+    }
+    if (major >= 8) return nullptr;
+  }
+  return *count > 0 ? "no device of compute capability 8.0 or more"
+                    : "cudaGetDeviceCount: no device";
 }
 
 const char* current(int* device) { return told("cudaGetDevice", cudaGetDevice(device)); }
@@ -46,6 +49,16 @@ const char* free_bytes(int64_t* bytes) {
   size_t free = 0, total = 0;
   const char* error = told("cudaMemGetInfo", cudaMemGetInfo(&free, &total));
   *bytes = static_cast<int64_t>(free);
+  return error;
+}
+
+const char* shared_bytes(int64_t* most) {
+  int device = 0, bytes = 0;
+  if (const char* error = current(&device)) return error;
+  const char* error =
+      told("cudaDeviceGetAttribute",
+           cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  *most = bytes;
   return error;
 }
 
@@ -100,6 +113,16 @@ const char* wait_for(void* event) {
   return told("cudaEventSynchronize", cudaEventSynchronize(static_cast<cudaEvent_t>(event)));
 }
 
+const char* passed(void* event, bool* done) {
+  const cudaError_t error = cudaEventQuery(static_cast<cudaEvent_t>(event));
+  *done = error == cudaSuccess;
+  if (error == cudaErrorNotReady) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  return told("cudaEventQuery", error);
+}
+
 void drop(void* event) { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
 
 const char* wait(const Queue& queue) {
@@ -120,9 +143,10 @@ const char* follow(const Queue& later, const Queue& earlier) {
 }  // namespace
 
 const Card& card() {
-  static const Card table{"cuda",   devices, current,  enter, open,   close,    free_bytes,
-                          allocate, release, pin,      unpin, upload, download, download_rows,
-                          fill,     mark,    wait_for, drop,  wait,   follow};
+  static const Card table{"cuda",     devices,      current,       enter,   open, close,
+                          free_bytes, shared_bytes, allocate,      release, pin,  unpin,
+                          upload,     download,     download_rows, fill,    mark, wait_for,
+                          passed,     drop,         wait,          follow};
   return table;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cuda_runtime.h>
+#include <stdio.h>
 
 #define GENMEM_KERNEL __global__
 #define GENMEM_DEVICE __device__ __forceinline__
@@ -80,6 +81,15 @@ GENMEM_DEVICE T atomic_max(T* at, T x) {
   return atomicMax(at, x);
 }
 
+// Null, or what failed: a failed call also leaves a mark in the runtime, which is taken away.
+inline const char* told(const char* call, cudaError_t error) {
+  if (error == cudaSuccess) return nullptr;
+  static thread_local char text[256];
+  cudaGetLastError();
+  snprintf(text, sizeof text, "%s: %s", call, cudaGetErrorString(error));
+  return text;
+}
+
 // Asynchronous, on the stream; null, or what the runtime says.
 template <class Params>
 const char* launch(void (*kernel)(Params), const Shape& shape, Stream stream,
@@ -89,12 +99,12 @@ const char* launch(void (*kernel)(Params), const Shape& shape, Stream stream,
     const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                    static_cast<int>(shape.shared));
-    if (error != cudaSuccess) return cudaGetErrorString(error);
+    if (error != cudaSuccess) return told("cudaFuncSetAttribute", error);
   }
+  cudaGetLastError();  // an earlier failure is not this launch's
   const dim3 grid(static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y));
   kernel<<<grid, shape.threads, static_cast<size_t>(shape.shared), stream>>>(params);
-  const cudaError_t error = cudaGetLastError();
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+  return told("cudaLaunchKernel", cudaGetLastError());
 }
 
 }  // namespace on_card

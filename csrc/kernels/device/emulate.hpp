@@ -203,6 +203,11 @@ const char* launch(void (*kernel)(Params), const Shape& shape, Stream, const Par
     said = "a block of " + std::to_string(shape.threads) + " threads: whole warps are wanted";
     return said.c_str();
   }
+  if (shape.shared > kMostShared || shape.blocks_y > kMostBlocksY) {
+    said = std::to_string(shape.shared) + " bytes of shared memory, " +
+           std::to_string(shape.blocks_y) + " blocks along y: a card has fewer";
+    return said.c_str();
+  }
   const int64_t blocks = shape.blocks_x * shape.blocks_y;
   // A step that shares no factor with the number of blocks comes by each of them once.
   int64_t step = blocks / 2 + 1;

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "kernels/device/card.hpp"
+#include "kernels/device/shape.hpp"
 
 namespace genmem::emulated {
 
@@ -39,9 +40,21 @@ const char* free_bytes(int64_t* bytes) {
   return nullptr;
 }
 
+// As much as a card of compute capability 9.0 has.
+const char* shared_bytes(int64_t* most) {
+  *most = device::kMostShared;
+  return nullptr;
+}
+
+// What is read before it was written is to be seen: numbers there are none, counts are negative.
+// Of the first part alone, as blocks are large and a call has many.
+constexpr int64_t kSpoiled = int64_t{1} << 16;
+
 const char* allocate(const Queue&, void** to, int64_t bytes) {
   *to = ::operator new(static_cast<size_t>(bytes), kAlign, std::nothrow);
-  return *to ? nullptr : "allocate: out of memory";
+  if (!*to) return "allocate: out of memory";
+  memset(*to, 0xff, static_cast<size_t>(bytes < kSpoiled ? bytes : kSpoiled));
+  return nullptr;
 }
 
 void release(const Queue&, void* memory) { ::operator delete(memory, kAlign); }
@@ -78,6 +91,11 @@ const char* mark(const Queue&, void**) { return nullptr; }
 
 const char* wait_for(void*) { return nullptr; }
 
+const char* passed(void*, bool* done) {
+  *done = true;
+  return nullptr;
+}
+
 void drop(void*) {}
 
 const char* wait(const Queue&) { return nullptr; }
@@ -87,10 +105,10 @@ const char* follow(const Queue&, const Queue&) { return nullptr; }
 }  // namespace
 
 const Card& card() {
-  static const Card table{
-      "cuda-emulated", devices, current, enter,  open,     close,         free_bytes, allocate,
-      release,         pin,     unpin,   upload, download, download_rows, fill,       mark,
-      wait_for,        drop,    wait,    follow};
+  static const Card table{"cuda-emulated", devices,      current,       enter,   open, close,
+                          free_bytes,      shared_bytes, allocate,      release, pin,  unpin,
+                          upload,          download,     download_rows, fill,    mark, wait_for,
+                          passed,          drop,         wait,          follow};
   return table;
 }
 

@@ -14,4 +14,8 @@ struct Shape {
 
 inline constexpr int kWarp = 32;
 
+// What compute capability 9.0 and 10.0 allow: shared memory of a block, blocks along y.
+inline constexpr int64_t kMostShared = 227 << 10;
+inline constexpr int64_t kMostBlocksY = 65535;
+
 }  // namespace genmem::device

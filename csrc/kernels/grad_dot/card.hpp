@@ -104,6 +104,7 @@ struct CardTokenProducts {
 
 struct CardTokenKernel {
   int64_t tile;
+  int64_t shared;                        // memory that a block takes
   int64_t (*part_bytes)(int64_t depth);  // of a token; 0: its factors are read as they are
   const char* (*prepare)(const Queue&, const CardTokens&, bool bias);  // scales and parts
   const char* (*add)(const Queue&, const CardTokenProducts&);

@@ -97,16 +97,17 @@ const char* scatter(const Queue& queue, const CardScattered& p) {
 }  // namespace
 
 const CardGradDot& card_grad_dot() {
-  static const CardGradDot table{{Tensor::kSide, part_bytes, prepare_floats, add_floats},
-                                 {Wide::kSide, no_parts, prepare_doubles, add_doubles},
-                                 pairs,
-                                 bounds,
-                                 sizes,
-                                 keep,
-                                 rank,
-                                 gather,
-                                 place,
-                                 scatter};
+  static const CardGradDot table{
+      {Tensor::kSide, kTensorShared<kCardParts>, part_bytes, prepare_floats, add_floats},
+      {Wide::kSide, Wide::kShared, no_parts, prepare_doubles, add_doubles},
+      pairs,
+      bounds,
+      sizes,
+      keep,
+      rank,
+      gather,
+      place,
+      scatter};
   return table;
 }
 

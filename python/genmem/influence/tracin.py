@@ -74,7 +74,8 @@ class TracIn:
     progress            called with (stage, done, total)
     device              where gradients are captured: "cpu", "cuda" or "cuda:1". "auto": a Run's on
                         the card if torch sees one; model= where it lies. A device that is named
-                        moves model= there, for good. Products and answers are of the CPU
+                        moves model= there, for good. Where genmem was built for the card, products
+                        are of the card too, to their stated errors; answers are NumPy
 
     Data are a Dataset, an array, a tensor, a tuple of them (the batch is then a tuple), or a torch
     data set or loader, whose items are collated as its batches are when they are needed. The noise

@@ -76,6 +76,13 @@ class TorchMemory:
 
         return int(torch.cuda.caching_allocator_alloc(size, self.device, self.stream))
 
+    def spare(self) -> int:
+        """Bytes that it holds and nobody uses."""
+        import torch
+
+        held = torch.cuda.memory_reserved(self.device)
+        return int(held - torch.cuda.memory_allocated(self.device))
+
     def release(self, address: int) -> None:
         import torch
 
@@ -97,7 +104,7 @@ def card_rows(operation: str, argument: str, value: object) -> CardRows | None:
     if torch is not None and isinstance(value, torch.Tensor):
         if value.device.type != "cuda":
             return None
-        plain = value.detach()
+        plain = value.detach().resolve_neg()
         if plain.is_complex():
             raise TypeError(
                 f"{operation}: {argument} has elements of type {plain.dtype}; "
@@ -115,10 +122,9 @@ def card_rows(operation: str, argument: str, value: object) -> CardRows | None:
     interface = getattr(value, "__cuda_array_interface__", None)
     if interface is None:
         return _by_dlpack(operation, argument, value)
-    device = getattr(getattr(value, "device", None), "id", None)
-    if device is None and hasattr(value, "__dlpack_device__"):
-        device = value.__dlpack_device__()[1]
-    return CardRows(value, dict(interface), int(device or 0), interface.get("stream"))
+    where = getattr(value, "__dlpack_device__", None)
+    device = where()[1] if where else getattr(getattr(value, "device", None), "id", 0)
+    return CardRows(value, dict(interface), int(device), interface.get("stream"))
 
 
 def _by_dlpack(operation: str, argument: str, value: object) -> CardRows | None:
@@ -133,6 +139,11 @@ def _by_dlpack(operation: str, argument: str, value: object) -> CardRows | None:
             f"{operation}: {argument} lies on a card and has no __cuda_array_interface__; what has "
             "DLPack alone is read through torch, which is not installed"
         ) from None
+    if not torch.cuda.is_available():
+        raise BackendError(
+            f"{operation}: {argument} lies on a card and has no __cuda_array_interface__; what has "
+            "DLPack alone is read through torch, which sees no card here"
+        )
     found = card_rows(operation, argument, torch.utils.dlpack.from_dlpack(value))
     # The answer is not a tensor, as the caller has none.
     return None if found is None else replace(found, torch=False)

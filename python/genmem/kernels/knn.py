@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, answer, float_type
-from genmem.kernels.card_arrays import CardRows, Place, place_of, room
+from genmem.kernels.card_arrays import CardRows, Place, on_host, place_of, room
 from genmem.kernels.native import (
     MEMORY,
     Exclude,
@@ -105,7 +105,8 @@ def knn(
                   int64. About CUDA tensors they are tensors there; about other arrays of a card
                   objects that its libraries read in place (`__cuda_array_interface__`, DLPack), and
                   np.asarray brings to the host. With assume_finite, and without return_stats, such
-                  a call only puts its work into the caller's stream
+                  a call only puts its work into the caller's stream, if points lie there too and
+                  k <= 1,024
 
     Wide rows are screened first, in low precision with a proven bound; whatever may be among the
     nearest is computed by differences in float64. A copy is at distance exactly 0 at any offset,
@@ -235,7 +236,7 @@ def radius_counts(
     """
     q, x = rows_pair("radius_counts", queries, points)
     skip = excluded("radius_counts", exclude, len(q), len(x))
-    r = np.asarray(radius, np.float64)
+    r = np.asarray(on_host(radius), np.float64)
     if r.shape not in ((), (len(q),)):
         raise ValueError(f"radius_counts: radius has shape {r.shape}; a number or ({len(q)},)")
     wrong = np.flatnonzero(~(r >= 0))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import Readable, answer
-from genmem.kernels.card_arrays import CardRows, place_of, room
+from genmem.kernels.card_arrays import CardRows, on_host, place_of, room
 from genmem.kernels.native import (
     MEMORY,
     Exclude,
@@ -395,7 +395,7 @@ def _squared(operation: str, h: float) -> float:
 def _weights(operation: str, weights: npt.ArrayLike | None, n: int) -> Float64 | None:
     if weights is None:
         return None
-    w = np.ascontiguousarray(weights, dtype=np.float64)
+    w = np.ascontiguousarray(on_host(weights), dtype=np.float64)
     wrong = np.flatnonzero(~((w >= 0) & (w < np.inf)))
     if wrong.size:
         raise ValueError(
@@ -411,7 +411,7 @@ def _weights(operation: str, weights: npt.ArrayLike | None, n: int) -> Float64 |
 def _scales(operation: str, point_scales: npt.ArrayLike | None, n: int) -> Float64 | None:
     if point_scales is None:
         return None
-    scales = np.ascontiguousarray(point_scales, dtype=np.float64)
+    scales = np.ascontiguousarray(on_host(point_scales), dtype=np.float64)
     if scales.shape != (n,):
         raise ValueError(f"{operation}: point_scales has shape {scales.shape}; ({n},) is wanted")
     wrong = np.flatnonzero(~((scales > 0) & (scales < np.inf)))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, read
 from genmem.errors import BackendError
-from genmem.kernels.card_arrays import CardRows, card_rows, place_of
+from genmem.kernels.card_arrays import CardRows, card_rows, on_host, place_of
 
 Exclude: TypeAlias = str | npt.ArrayLike | None
 
@@ -133,7 +133,7 @@ def excluded(
                 "row i of queries must be row i of points"
             )
         return np.arange(queries, dtype=np.int64)
-    given = np.asarray(exclude)
+    given = on_host(exclude)
     if given.shape != (queries,) or given.dtype.kind not in "iu":
         raise ValueError(
             f"{operation}: exclude has shape {given.shape} and type {given.dtype}; "
