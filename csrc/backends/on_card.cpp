@@ -78,6 +78,14 @@ Matrix some_rows(const OnCard& on, const Matrix& m, std::int64_t most, std::vect
   return {memory.data(), count, m.cols, m.cols, 1, m.dtype};
 }
 
+const char* follow(const Card& card, const Queue& later, const Queue& earlier) {
+  void* event = nullptr;
+  const char* error = card.mark(earlier, &event);
+  if (!error && event) error = card.behind(later, event);
+  if (event) card.drop(event);
+  return error;
+}
+
 OnCard::OnCard(const Plan& plan)
     : table_(kernels_of_card(plan.isa)), place_(plan.place), stats_(plan.stats) {
   check(card().current(&device_before_));
@@ -90,7 +98,7 @@ OnCard::OnCard(const Plan& plan)
   if (place_.device != device_before_) check(card().enter(place_.device));
   queue_ = {place_.device, place_.stream};
   try {
-    for (void* stream : place_.before) check(card().follow(queue_, {place_.device, stream}));
+    for (void* stream : place_.before) check(follow(card(), queue_, {place_.device, stream}));
   } catch (...) {
     leave();
     throw;
@@ -100,7 +108,7 @@ OnCard::OnCard(const Plan& plan)
 OnCard::~OnCard() {
   if (place_.given) {
     // Whoever made what was read may use its memory again, behind this.
-    for (void* stream : place_.before) card().follow({place_.device, stream}, queue_);
+    for (void* stream : place_.before) follow(card(), {place_.device, stream}, queue_);
     leave();
   } else {
     card().close(queue_);

@@ -19,6 +19,9 @@ class CardError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What `later` gets from now on is done behind all that `earlier` holds; nobody waits.
+const char* follow(const Card& card, const Queue& later, const Queue& earlier);
+
 // For the time of one call: the stream that the plan names, or one of its own of the thread's
 // current device.
 class OnCard {

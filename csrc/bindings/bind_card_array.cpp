@@ -48,7 +48,10 @@ class CardArray {
     int before = 0;
     kernels_.card->current(&before);
     if (before != queue_.device) kernels_.card->enter(queue_.device);
-    kernels_.card->release(queue_, data_);
+    // The stream that it was made in may be gone.
+    if (event_) kernels_.card->behind(own(), event_);
+    kernels_.card->release(sealed_ ? own() : queue_, data_);
+    if (event_) kernels_.card->drop(event_);
     if (before != queue_.device) kernels_.card->enter(before);
   }
   CardArray(const CardArray&) = delete;
@@ -67,14 +70,23 @@ class CardArray {
     return out;
   }
 
+  // To be called when the work that fills it is in the stream: from then on the stream is not
+  // needed, which its owner may end.
+  void seal() {
+    inside([&] { check(kernels_.card->mark(queue_, &event_)); });
+    sealed_ = true;
+  }
+
   // On the host, when the stream has come so far.
   py::array array() const {
     py::array out(py::dtype(type_), shape_);
     void* const to = out.mutable_data();
     const py::gil_scoped_release release;
     inside([&] {
-      check(kernels_.card->download(queue_, to, data_, bytes()));
-      check(kernels_.card->wait(queue_));
+      const Queue from = sealed_ ? own() : queue_;
+      if (event_) check(kernels_.card->behind(from, event_));
+      check(kernels_.card->download(from, to, data_, bytes()));
+      check(kernels_.card->wait(from));
     });
     return out;
   }
@@ -108,7 +120,14 @@ class CardArray {
   void lead(std::int64_t stream) const {
     void* const reader = reinterpret_cast<void*>(static_cast<std::uintptr_t>(stream));
     if (reader == queue_.stream) return;
-    inside([&] { check(kernels_.card->follow({queue_.device, reader}, queue_)); });
+    inside([&] {
+      const Queue later{queue_.device, reader};
+      if (event_) {
+        check(kernels_.card->behind(later, event_));
+      } else if (!sealed_) {
+        check(backends::follow(*kernels_.card, later, queue_));
+      }
+    });
   }
 
   DLTensor tensor() {
@@ -153,7 +172,12 @@ class CardArray {
 
   backends::Isa isa_;
   const backends::CardKernels& kernels_;
+  // The default stream.
+  Queue own() const { return {queue_.device, nullptr}; }
+
   Queue queue_{};
+  void* event_ = nullptr;
+  bool sealed_ = false;
   std::vector<std::int64_t> shape_;
   std::string type_;
   int item_;
@@ -227,6 +251,7 @@ void bind_card_array(py::module_& m) {
           },
           py::arg("dtype") = py::none(), py::arg("copy") = py::none())
       .def("put", &CardArray::put, py::arg("array"))
+      .def("seal", &CardArray::seal)
       .def("__len__", [](const CardArray& self) { return self.shape().front(); })
       .def("__repr__",
            [](const CardArray& self) {

@@ -70,12 +70,13 @@ py::array on_host(const py::object& array, const std::string& backend, const py:
   return py::array(type, {rows, m.cols}, memory.data());
 }
 
-// Whether an entry of any is not finite.
-bool strange(const std::vector<py::object>& arrays, const std::string& backend,
-             const py::object& place) {
+// Whether an entry of any is not finite; (name, array) each.
+bool strange(const std::string& operation,
+             const std::vector<std::pair<std::string, py::object>>& arrays,
+             const std::string& backend, const py::object& place) {
   std::vector<Matrix> matrices;
-  for (const py::object& array : arrays) {
-    matrices.push_back(interop::rows(array, "strange", "array"));
+  for (const auto& [name, array] : arrays) {
+    matrices.push_back(interop::rows(array, operation.c_str(), name.c_str()));
   }
   backends::Stats stats;
   const backends::Plan how = plan(backend, 1, &stats, backends::kMemory, place);
@@ -94,7 +95,8 @@ void bind_config(py::module_& m) {
   m.def("chosen_backend", &chosen_backend, py::arg("backend"));
   m.def("default_threads", &backends::default_threads);
   m.def("on_host", &on_host, py::arg("array"), py::arg("backend"), py::arg("place"));
-  m.def("strange", &strange, py::arg("arrays"), py::arg("backend"), py::arg("place"));
+  m.def("strange", &strange, py::arg("operation"), py::arg("arrays"), py::arg("backend"),
+        py::arg("place"));
   m.def("first_nonfinite_row", &first_nonfinite_row, py::arg("array"));
 }
 

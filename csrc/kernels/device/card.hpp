@@ -41,8 +41,8 @@ struct Card {
   const char* (*passed)(void* event, bool* done);  // without a wait
   void (*drop)(void* event);
   const char* (*wait)(const Queue&);
-  // What `later` gets from now on is done behind all that `earlier` holds; nobody waits.
-  const char* (*follow)(const Queue& later, const Queue& earlier);
+  // What the queue gets from now on is done behind the event; nobody waits.
+  const char* (*behind)(const Queue&, void* event);
 };
 
 namespace emulated {

@@ -129,15 +129,9 @@ const char* wait(const Queue& queue) {
   return told("cudaStreamSynchronize", cudaStreamSynchronize(stream_of(queue)));
 }
 
-const char* follow(const Queue& later, const Queue& earlier) {
-  void* event = nullptr;
-  const char* error = mark(earlier, &event);
-  if (!error) {
-    error = told("cudaStreamWaitEvent",
-                 cudaStreamWaitEvent(stream_of(later), static_cast<cudaEvent_t>(event), 0));
-  }
-  if (event) drop(event);
-  return error;
+const char* behind(const Queue& queue, void* event) {
+  return told("cudaStreamWaitEvent",
+              cudaStreamWaitEvent(stream_of(queue), static_cast<cudaEvent_t>(event), 0));
 }
 
 }  // namespace
@@ -146,7 +140,7 @@ const Card& card() {
   static const Card table{"cuda",     devices,      current,       enter,   open, close,
                           free_bytes, shared_bytes, allocate,      release, pin,  unpin,
                           upload,     download,     download_rows, fill,    mark, wait_for,
-                          passed,     drop,         wait,          follow};
+                          passed,     drop,         wait,          behind};
   return table;
 }
 

@@ -100,7 +100,7 @@ void drop(void*) {}
 
 const char* wait(const Queue&) { return nullptr; }
 
-const char* follow(const Queue&, const Queue&) { return nullptr; }
+const char* behind(const Queue&, void*) { return nullptr; }
 
 }  // namespace
 
@@ -108,7 +108,7 @@ const Card& card() {
   static const Card table{"cuda-emulated", devices,      current,       enter,   open, close,
                           free_bytes,      shared_bytes, allocate,      release, pin,  unpin,
                           upload,          download,     download_rows, fill,    mark, wait_for,
-                          passed,          drop,         wait,          follow};
+                          passed,          drop,         wait,          behind};
   return table;
 }
 

@@ -197,6 +197,13 @@ def room(
     return torch.empty(shape, dtype=getattr(torch, kind.name), device=device)
 
 
+def sealed(*answers: Any) -> None:
+    """What fills them is in the stream: a CardArray needs it no more."""
+    for one in answers:
+        if isinstance(one, _core.CardArray):
+            one.seal()
+
+
 def placed(
     caller: CardRows, place: Place, backend: str, array: npt.NDArray[Any]
 ) -> torch.Tensor | _core.CardArray:
@@ -204,6 +211,7 @@ def placed(
     there = room(caller, place, backend, array.shape, array.dtype)
     if isinstance(there, _core.CardArray):
         there.put(np.ascontiguousarray(array))
+        there.seal()
     else:
         import torch
 

@@ -157,7 +157,7 @@ def _named(factors: Factors, layers: list[NativeLayer], side: str) -> Iterator[t
 def _check_on_card(operation: str, named: dict[str, Rows], backend: str, place: Place) -> None:
     """`check_finite` of those that lie on a card, all looked at together."""
     there = {name: rows for name, rows in named.items() if isinstance(rows, CardRows)}
-    if not _core.strange(list(there.values()), backend, place):
+    if not _core.strange(operation, list(there.items()), backend, place):
         return
     for name, rows in there.items():
         check_finite(operation, name, _core.on_host(rows, backend, place))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import FloatArray
-from genmem.kernels.card_arrays import placed, room
+from genmem.kernels.card_arrays import placed, room, sealed
 from genmem.kernels.factors import Factors, Sides
 from genmem.kernels.native import MEMORY
 
@@ -98,7 +98,7 @@ def grad_dot(
     assume_finite  no factor is looked at first; one that is not finite makes products that are not
     returns    (M, N), or (P, M, N) with parts, or TopInfluences of (M, k); float32 if every factor
                is float32, else float64. Of queries that lie on a card the answer lies there, as in
-               `knn`: nobody waits for products with assume_finite, but for cosine or tol.
+               `knn`: with assume_finite nobody waits for products, but for k, cosine or tol.
                |error| <= 1e-13 |g_i| |g_j| for float64 factors. Layers whose factors are float32 or
                bytes are multiplied in float32, at 1e-6 (1e-5 at the very worst), and summed over
                layers in float64. Without tol an entry depends on its two samples alone, to the
@@ -267,4 +267,5 @@ def _products_on_card(
             s.queries, s.points, symmetric, tol, left, right, s.backend, s.threads, MEMORY, s.place,
             out, number,
         )  # fmt: skip
+    sealed(out)
     return out

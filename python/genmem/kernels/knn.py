@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import AnyArray, Readable, answer, float_type
-from genmem.kernels.card_arrays import CardRows, Place, on_host, place_of, room
+from genmem.kernels.card_arrays import CardRows, Place, on_host, place_of, room, sealed
 from genmem.kernels.native import (
     MEMORY,
     Exclude,
@@ -195,6 +195,7 @@ class _Call:
             for dtype in (float_type(self.queries), np.int64)
         )
         done = _core.knn_on_card(*self._arguments(), place, distances, indices)
+        sealed(distances, indices)
         self._check(done)
         return Neighbors(distances, indices), Work(self.backend, *done[:4])
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from genmem import _core
 from genmem.arrays import Readable, answer
-from genmem.kernels.card_arrays import CardRows, on_host, place_of, room
+from genmem.kernels.card_arrays import CardRows, on_host, place_of, room, sealed
 from genmem.kernels.native import (
     MEMORY,
     Exclude,
@@ -302,6 +302,7 @@ class _Call:
         out = room(q, place, common[7], (*h.shape, len(q)), np.float64)
         masses, one = (mass, 0.0) if mass.ndim else (None, float(mass))
         done = _core.log_kde_on_card(*common, place, one, masses, norms, out)
+        sealed(out)
         if not self.assume_finite:
             check_if_strange(self.operation, q, x, done[4], common[7])
         return out
