@@ -56,6 +56,30 @@ def test_the_kernels_are_taken_where_they_can_be(
     assert "knn/emulated.cpp" in (source / "build" / "build.ninja").read_text()
 
 
+@pytest.mark.parametrize(
+    ("version", "known", "unknown"),
+    [("13.0", ["80", "90", "100"], []), ("12.8", ["100"], []), ("12.0", ["80", "90"], ["100"])],
+)
+def test_code_is_for_what_the_compiler_knows(
+    source: Path, tmp_path: Path, version: str, known: list[str], unknown: list[str]
+) -> None:
+    """One that says it is of another version, and is not."""
+    real = shutil.which("nvcc")
+    if not real:
+        pytest.skip("no nvcc on this machine")
+    posing = tmp_path / "nvcc"
+    posing.write_text(
+        f'#!/bin/sh\n[ "$*" = --version ] && echo "release {version}, V{version}.1" && exit\n'
+        f'exec {real} "$@"\n'
+    )
+    posing.chmod(0o755)
+    done = configured(source, "-DGENMEM_CUDA=ON", f"-DCMAKE_CUDA_COMPILER={posing}")
+    assert done.returncode == 0, done.stderr
+    rules = (source / "build" / "build.ninja").read_text()
+    assert all(f"compute_{one}" in rules for one in known)
+    assert not [one for one in unknown if f"compute_{one}" in rules or f"sm_{one}" in rules]
+
+
 def test_on_without_a_compiler_is_refused(source: Path) -> None:
     done = configured(source, "-DGENMEM_CUDA=ON", WITHOUT)
     assert done.returncode != 0
