@@ -17,14 +17,6 @@ std::int64_t within(std::int64_t bytes, std::int64_t each, std::int64_t least, s
   return std::min(most, std::max(least, bytes / each));
 }
 
-std::unique_ptr<CardArray<double>> copied(const OnCard& on, const double* from,
-                                          std::int64_t count) {
-  if (!from) return nullptr;
-  auto to = std::make_unique<CardArray<double>>(on, count);
-  to->upload(from, count);
-  return to;
-}
-
 }  // namespace
 
 CardTerms::CardTerms(const OnCard& on, const Density& density, std::int64_t points)

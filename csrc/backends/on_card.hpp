@@ -91,6 +91,43 @@ class CardArray {
   T* data_;
 };
 
+// Numbers of the host, there; null for null.
+template <class T>
+std::unique_ptr<CardArray<T>> copied(const OnCard& on, const T* from, std::int64_t count) {
+  if (!from) return nullptr;
+  auto to = std::make_unique<CardArray<T>>(on, count);
+  to->upload(from, count);
+  return to;
+}
+
+// What kernels note on their way: whether a row is strange, and distances that were computed.
+class CardTally {
+ public:
+  explicit CardTally(const OnCard& on) : on_(on), strange_(on, 1), computed_(on, 1) {
+    strange_.fill(0);
+    computed_.fill(0);
+  }
+  int* strange() const { return strange_.data(); }
+  unsigned long long* computed() const { return computed_.data(); }
+
+  // Adds it to the statistics, where the caller looks at them; without a screen `pairs` distances.
+  void tell(const Plan& plan, bool screened, std::int64_t pairs) const {
+    if (!plan.place.told) return;
+    int is_strange = 0;
+    unsigned long long distances = 0;
+    strange_.download(&is_strange, 1);
+    computed_.download(&distances, 1);
+    on_.wait();
+    if (is_strange) plan.stats->strange = true;
+    plan.stats->distances += screened ? static_cast<std::int64_t>(distances) : pairs;
+  }
+
+ private:
+  const OnCard& on_;
+  CardArray<int> strange_;
+  CardArray<unsigned long long> computed_;
+};
+
 // Pinned memory of the host, until the queue is through with it.
 template <class T>
 class PinnedArray {

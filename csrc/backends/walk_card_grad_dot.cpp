@@ -56,14 +56,6 @@ class Proofs {
   std::vector<double> x_ratio_, y_ratio_;
 };
 
-std::unique_ptr<CardArray<double>> copied(const OnCard& on, const double* from,
-                                          std::int64_t count) {
-  if (!from) return nullptr;
-  auto to = std::make_unique<CardArray<double>>(on, count);
-  to->upload(from, count);
-  return to;
-}
-
 }  // namespace
 
 bool card_grad_dot(const Plan& plan, const std::vector<LayerPair>& given, std::int64_t x_samples,

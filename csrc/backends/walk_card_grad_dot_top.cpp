@@ -125,11 +125,8 @@ class CardLists {
 // Factors of one side that lie on the card, where there are any.
 class Scales {
  public:
-  Scales(const OnCard& on, const double* from, std::int64_t count) {
-    if (!from) return;
-    there_ = std::make_unique<CardArray<double>>(on, count);
-    there_->upload(from, count);
-  }
+  Scales(const OnCard& on, const double* from, std::int64_t count)
+      : there_(copied(on, from, count)) {}
   const double* of(std::int64_t sample) const { return there_ ? there_->data() + sample : nullptr; }
 
  private:

@@ -215,33 +215,21 @@ bool nearest(const Plan& plan, const Matrix& queries, const Matrix& points,
   const CardFrame frame(on, queries, points);
   plan.stats->screened = frame.screened();
   const CardCut cut(frame, queries, points, k, on.room(plan.memory));
-  CardArray<int> strange(on, 1);
-  strange.fill(0);
-  CardArray<unsigned long long> computed(on, 1);
-  computed.fill(0);
+  const CardTally tally(on);
   Batch batch(on, frame, cut, k, queries);
   CardRows block(on, frame, points, cut.points_of_a_block);
   const bool stays = cut.points_of_a_block == points.rows;
   for (std::int64_t begin = 0; begin < queries.rows; begin += cut.queries_of_a_batch) {
     const std::int64_t count = std::min(cut.queries_of_a_batch, queries.rows - begin);
-    batch.begin(uploads, queries, begin, count, exclude, strange.data());
+    batch.begin(uploads, queries, begin, count, exclude, tally.strange());
     for (std::int64_t point = 0; point < points.rows; point += cut.points_of_a_block) {
       const std::int64_t some = std::min(cut.points_of_a_block, points.rows - point);
-      if (begin == 0 || !stays) block.put(uploads, points, point, some, false, strange.data());
-      if (!batch.take(plan, block, point, strange.data(), computed.data())) return false;
+      if (begin == 0 || !stays) block.put(uploads, points, point, some, false, tally.strange());
+      if (!batch.take(plan, block, point, tally.strange(), tally.computed())) return false;
     }
     batch.finish(begin, to);
   }
-  if (plan.place.told) {
-    int is_strange = 0;
-    unsigned long long distances = 0;
-    strange.download(&is_strange, 1);
-    computed.download(&distances, 1);
-    on.wait();
-    if (is_strange) plan.stats->strange = true;
-    plan.stats->distances +=
-        frame.screened() ? static_cast<std::int64_t>(distances) : queries.rows * points.rows;
-  }
+  tally.tell(plan, frame.screened(), queries.rows * points.rows);
   return true;
 }
 

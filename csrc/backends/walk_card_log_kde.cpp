@@ -25,12 +25,8 @@ class Answer {
       down_.resize(static_cast<std::size_t>(bandwidths * batch));
       return;
     }
-    norms_ = std::make_unique<CardArray<double>>(on, bandwidths);
-    norms_->upload(there->norms.data(), bandwidths);
-    if (there->log_masses) {
-      masses_ = std::make_unique<CardArray<double>>(on, queries);
-      masses_->upload(there->log_masses, queries);
-    }
+    norms_ = copied(on, there->norms.data(), bandwidths);
+    masses_ = copied(on, there->log_masses, queries);
   }
 
   // Those of queries begin .. begin + count - 1.

@@ -39,13 +39,11 @@ bool card_radius_counts(const Plan& plan, const Matrix& queries, const Matrix& p
   CardArray<int> found(on, batch);
   CardArray<double> radius(on, batch);
   CardArray<std::int64_t> skipped(on, batch);
-  CardArray<unsigned long long> certain(on, batch), computed(on, 1), count_of(on, batch);
-  CardArray<int> strange(on, 1);
-  strange.fill(0);
-  computed.fill(0);
+  CardArray<unsigned long long> certain(on, batch), count_of(on, batch);
+  const CardTally tally(on);
   for (std::int64_t begin = 0; begin < queries.rows; begin += batch) {
     const std::int64_t count = std::min(batch, queries.rows - begin);
-    here.put(uploads, queries, begin, count, true, strange.data());
+    here.put(uploads, queries, begin, count, true, tally.strange());
     if (exclude) skipped.upload(exclude + begin, count);
     radius.upload(sq_radius + begin, count);
     found.fill(0);
@@ -64,14 +62,14 @@ bool card_radius_counts(const Plan& plan, const Matrix& queries, const Matrix& p
                  found.data(),
                  strip,
                  certain.data(),
-                 computed.data(),
+                 tally.computed(),
                  count_of.data(),
-                 strange.data()};
+                 tally.strange()};
     if (frame.screened()) on.check(on.kernels().knn->limit_radius(on.queue(), p));
     for (std::int64_t point = 0; point < points.rows; point += block) {
       const std::int64_t some = std::min(block, points.rows - point);
       if (begin == 0 || block < points.rows) {
-        there.put(uploads, points, point, some, false, strange.data());
+        there.put(uploads, points, point, some, false, tally.strange());
       }
       if (!frame.screened()) {
         p.points = there.rows();
@@ -95,14 +93,7 @@ bool card_radius_counts(const Plan& plan, const Matrix& queries, const Matrix& p
     count_of.download(reinterpret_cast<unsigned long long*>(counts + begin), count);
     on.wait();
   }
-  int is_strange = 0;
-  unsigned long long distances = 0;
-  strange.download(&is_strange, 1);
-  computed.download(&distances, 1);
-  on.wait();
-  if (is_strange) plan.stats->strange = true;
-  plan.stats->distances +=
-      frame.screened() ? static_cast<std::int64_t>(distances) : queries.rows * points.rows;
+  tally.tell(plan, frame.screened(), queries.rows * points.rows);
   return true;
 }
 

@@ -22,6 +22,17 @@ KernelKind kernel_kind(const std::string& name) {
                         "'linear' or 'cosine' is wanted");
 }
 
+backends::Density density_of(const std::string& kernel, const std::vector<double>& sq_bandwidths,
+                             const std::optional<py::array>& log_weights,
+                             const std::optional<py::array>& sq_scales, std::int64_t points,
+                             const char* operation) {
+  const auto numbers = [&](const std::optional<py::array>& array, const char* name) {
+    return array ? interop::values(*array, points, operation, name) : nullptr;
+  };
+  return {kernel_kind(kernel), sq_bandwidths, numbers(log_weights, "log_weights"),
+          numbers(sq_scales, "sq_scales")};
+}
+
 py::tuple log_kde(const py::object& queries, const py::object& points, const std::string& kernel,
                   const std::vector<double>& sq_bandwidths,
                   const std::optional<py::array>& log_weights,
@@ -33,10 +44,8 @@ py::tuple log_kde(const py::object& queries, const py::object& points, const std
   interop::same_width(q, x, "log_kde");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "log_kde", "exclude") : nullptr;
-  const backends::Density density{
-      kernel_kind(kernel), sq_bandwidths,
-      log_weights ? interop::values(*log_weights, x.rows, "log_kde", "log_weights") : nullptr,
-      sq_scales ? interop::values(*sq_scales, x.rows, "log_kde", "sq_scales") : nullptr};
+  const backends::Density density =
+      density_of(kernel, sq_bandwidths, log_weights, sq_scales, x.rows, "log_kde");
   const auto bandwidths = static_cast<std::int64_t>(sq_bandwidths.size());
   std::vector<Slots> slots(static_cast<std::size_t>(bandwidths * q.rows));
   backends::Stats stats;
@@ -65,10 +74,8 @@ py::tuple log_kde_on_card(const py::object& queries, const py::object& points,
   interop::same_width(q, x, "log_kde");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "log_kde", "exclude") : nullptr;
-  const backends::Density density{
-      kernel_kind(kernel), sq_bandwidths,
-      log_weights ? interop::values(*log_weights, x.rows, "log_kde", "log_weights") : nullptr,
-      sq_scales ? interop::values(*sq_scales, x.rows, "log_kde", "sq_scales") : nullptr};
+  const backends::Density density =
+      density_of(kernel, sq_bandwidths, log_weights, sq_scales, x.rows, "log_kde");
   const auto bandwidths = static_cast<std::int64_t>(sq_bandwidths.size());
   const backends::LogDensityOnCard to{
       log_mass,
@@ -90,11 +97,8 @@ py::tuple kde_gradient(const py::object& queries, const py::object& points, doub
   interop::same_width(q, x, "kde_gradient");
   const std::int64_t* skip =
       exclude ? interop::indices(*exclude, q.rows, "kde_gradient", "exclude") : nullptr;
-  const backends::Density density{
-      KernelKind::gaussian,
-      {sq_bandwidth},
-      log_weights ? interop::values(*log_weights, x.rows, "kde_gradient", "log_weights") : nullptr,
-      sq_scales ? interop::values(*sq_scales, x.rows, "kde_gradient", "sq_scales") : nullptr};
+  const backends::Density density =
+      density_of("gaussian", {sq_bandwidth}, log_weights, sq_scales, x.rows, "kde_gradient");
   const double* sums = interop::values(log_sum, q.rows, "kde_gradient", "log_sum");
   py::array_t<double> out({q.rows, q.cols});
   double* to = out.mutable_data();
