@@ -281,6 +281,7 @@ GENMEM_KERNEL void GENMEM_BLOCKS(kThreads, 4) count_hits(CardRadius p) {
     within += own < count && (!wide || lane() % 8 == 0) && sq <= p.sq_radius[query];
   }
   within = warp_sum(within);
+  warp_barrier();  // all have read what is cleared
   if (lane() != 0) return;
   p.counts[query] += within + p.certain[query];
   atomic_add(p.computed, static_cast<unsigned long long>(count));
