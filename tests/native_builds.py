@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from genmem import _core
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -39,8 +41,11 @@ def sanitized(sanitizers: str, *arguments: str) -> Variant:
     return Variant((option,), ("--small", *arguments), sanitizers=sanitizers, strict=False)
 
 
-# Those that take longest come first. A run takes some half a minute of a core, the emulated one a
-# minute and a half: there the whole table of small shapes and types, else every second or third.
+WIDEST = _core.chosen_backend("auto")
+
+# Those that take longest come first. A run takes some half a minute of a core, the emulated one and
+# that with threads watched a minute and a half: of ARM's the whole table of small shapes and types,
+# else some of it; and threads, which are the walks' alone, on one backend.
 VARIANTS = {
     "aarch64": Variant(
         (f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'aarch64.cmake'}",),
@@ -50,7 +55,7 @@ VARIANTS = {
         nm="aarch64-linux-gnu-nm",
     ),
     "plain": Variant((), ("--every", "3"), module=True),
-    "thread": sanitized("thread", "--every", "8"),
+    "thread": sanitized("thread", "--every", "8", "--backend", WIDEST),
     "address": sanitized("address,undefined", "--every", "2"),
 }
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from genmem import _core
-from native_builds import VARIANTS, Builds
+from native_builds import VARIANTS, WIDEST, Builds
 
 SCREENED = {"knn", "radius_counts", "log_kde", "kde_gradient"}
 PRODUCTS = {"grad_dot", "grad_dot_tol", "grad_dot_top", "grad_dot_diagonal"}
@@ -27,9 +27,11 @@ def test_no_fault_on_any_backend(builds: Builds, variant: str) -> None:
     cases = {(backend, work): int(count) for backend, work, count, _ in lines}
     screened = {(backend, work) for backend, work, _, count in lines if int(count)}
     here = {name for name, why in _core.backend_states().items() if not why}
-    backends = {"serial", "neon"} if variant == "aarch64" else here
+    special = {"aarch64": {"serial", "neon"}, "thread": {WIDEST}}
+    backends = special.get(variant, here)
     wanted = {(name, work) for name in backends for work in OPERATIONS | CALLS}
-    assert set(cases) == wanted | {("serial", "exceptions")}
+    alone = "serial" if "serial" in backends else WIDEST
+    assert set(cases) == wanted | {(alone, "exceptions")}
     assert min(cases.values()) > 0
     for backend in backends - {"serial"}:
         assert screened >= {(backend, work) for work in SCREENED}
