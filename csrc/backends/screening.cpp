@@ -46,7 +46,8 @@ QueryBlocks query_blocks(const Frame& frame, std::int64_t cols, std::int64_t cap
                           std::int64_t limit) {
     return std::min(limit, std::max(step, bytes / each / step * step));
   };
-  most.rows = fitting(memory / 2 / threads, hits, 2 * frame.kernel->panel, most.rows);
+  // A quarter, not half, for hits: what workers free stays in stores of their own for a while.
+  most.rows = fitting(memory / 4 / threads, hits, 2 * frame.kernel->panel, most.rows);
   const std::int64_t row_bytes = frame.kernel->panel_bytes(cols) / frame.kernel->panel;
   most.packed = fitting(memory / 2, row_bytes, most.rows, most.packed / most.rows * most.rows);
   return most;
