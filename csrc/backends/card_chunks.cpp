@@ -13,10 +13,6 @@ static_assert(kChunk == kKdeChunk, "a block of distances is one chunk of states"
 // Queries whose distances to a chunk are held at a time, at most: 128 MiB.
 constexpr std::int64_t kMostRows = 2048;
 
-std::int64_t within(std::int64_t bytes, std::int64_t each, std::int64_t least, std::int64_t most) {
-  return std::min(most, std::max(least, bytes / each));
-}
-
 }  // namespace
 
 CardTerms::CardTerms(const OnCard& on, const Density& density, std::int64_t points)

@@ -12,10 +12,6 @@ namespace {
 constexpr std::int64_t kBlock = std::int64_t{1} << 22;
 constexpr std::int64_t kMostRows = 1024;
 
-std::int64_t within(std::int64_t bytes, std::int64_t each, std::int64_t least, std::int64_t most) {
-  return std::min(most, std::max(least, bytes / each));
-}
-
 }  // namespace
 
 bool each_card_distance(const OnCard& on, Uploads& uploads, const Plan& plan, const Matrix& queries,

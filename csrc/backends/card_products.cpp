@@ -34,7 +34,6 @@ class ProductTile {
   ProductTile(const OnCard& on, std::int64_t count)
       : on_(on), there_(on, count), here_(on, count) {}
   ~ProductTile() {
-    on_.card().wait(on_.queue());
     if (event_) on_.card().drop(event_);
   }
   ProductTile(const ProductTile&) = delete;

@@ -2,6 +2,7 @@
 // card are thrown.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -177,6 +178,12 @@ std::int64_t upload_bytes(const Matrix& m);
 
 // Rows first .. first + count - 1.
 Matrix part(const Matrix& m, std::int64_t first, std::int64_t count);
+
+// How many of `each` bytes go into so many, within limits that come before that.
+inline std::int64_t within(std::int64_t bytes, std::int64_t each, std::int64_t least,
+                           std::int64_t most) {
+  return std::min(most, std::max(least, bytes / each));
+}
 
 // At most `most` rows of a matrix on the card, evenly spaced, on the host in `memory`.
 Matrix some_rows(const OnCard& on, const Matrix& m, std::int64_t most, std::vector<char>& memory);
